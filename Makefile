@@ -1,0 +1,30 @@
+# setup: the environment.  demo: the main job on the sample archive.  test, check: what CI runs.  bench: ratios.
+.PHONY: setup demo test check bench lock
+PY := .venv/bin/python
+
+setup: .venv/.ready
+
+# Quick when nothing changed: the stamp is newer than the lock and the project file.
+.venv/.ready: requirements.lock pyproject.toml infra/setup.sh
+	@bash infra/setup.sh
+	@touch $@
+
+demo: setup
+	@bash infra/demo.sh
+
+test: setup
+	@$(PY) -m pytest -q
+
+check: setup
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+
+bench: setup
+	@$(PY) -m tests.benchmarks
+
+# One lock for every platform and Python >= 3.11; hashes only, no registry address.
+lock:
+	uv pip compile --universal --generate-hashes --python-version 3.11 --no-header \
+	  --all-extras pyproject.toml -o requirements.lock

@@ -1,0 +1,49 @@
+"""CLSP (contrastive language-speech pretraining), natively: speech and text in one space.
+
+    import clsp
+    model = clsp.load("tiny")                 # in the package; also "yfyeung/CLSP" or a folder
+    audio_embedding, text_embedding, logit_scale = model(audio, audio_lens, text)
+
+Importing this package costs milliseconds: torch and transformers load with the first name used.
+It also lets `transformers.AutoModel.from_pretrained(folder)` and `AutoConfig` find these classes
+without `trust_remote_code`, whichever of the two packages is imported first.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+if TYPE_CHECKING:
+    from clsp.checkpoint import load as load
+    from clsp.config import CLSPConfig as CLSPConfig
+    from clsp.model import CLSPModel as CLSPModel
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "load": "clsp.checkpoint",
+    "CLSPConfig": "clsp.config",
+    "CLSPModel": "clsp.model",
+}
+__all__ = ["CLSPConfig", "CLSPModel", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'clsp' has no attribute {name!r}; it has {sorted(_HOME)}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})
+
+
+# The Auto classes live behind several seconds of imports. Registering the moment they load, and
+# not before, keeps `import clsp` cheap for those who only want the command line.
+wrapt.register_post_import_hook(
+    lambda _: import_module("clsp.config"), "transformers.models.auto.configuration_auto"
+)
+wrapt.register_post_import_hook(
+    lambda _: import_module("clsp.model"), "transformers.models.auto.modeling_auto"
+)

@@ -1,0 +1,184 @@
+"""Where a model comes from: the package, the hub at a pinned revision, or a folder.
+
+Checks file hashes, loads strictly, runs no code from anywhere. `resolve` names a model without
+importing torch; `load` gives it. Knows nothing of what is done with the model.
+
+Hub access is huggingface_hub's: `HF_HUB_OFFLINE=1`, `HF_HOME` and `HF_TOKEN` mean what they always
+mean, and files in its cache are used without a network.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clsp.errors import CheckpointMismatch, ModelNotFound
+
+if TYPE_CHECKING:
+    from clsp.config import CLSPConfig
+    from clsp.model import CLSPModel
+
+ASSETS = Path(__file__).parent / "assets"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A hub repository at one commit, with the sha256 of each file that is used."""
+
+    revision: str
+    sha256: dict[str, str]
+
+
+PUBLISHED = {
+    "yfyeung/CLSP": Published(
+        revision="30355ce67960e4cc1562e4e5fa154baf86a21430",
+        sha256={
+            CONFIG: "c8195b4a4e1c318253b2eb362165784b213e830703837c020c7d034211817af2",
+            WEIGHTS: "7c8c461867815d86d42013b2f55ca79e9bb8ea9fa129f377c1bced9f8b66a743",
+        },
+    ),
+}
+EMBEDDED = ("tiny",)
+
+# The published model's tokenizer is not in its repository: upstream fetches this one by name.
+TOKENIZER_REPO = "FacebookAI/roberta-base"
+TOKENIZER_REVISION = "e2da8e2f811d1448a5b465c236feacd80ffbac7b"
+TOKENIZER_VOCAB = 50_265
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model that is at hand: what it is called, which exact version, and where its files lie."""
+
+    name: str
+    revision: str  # the hub's commit, or the first 16 hex digits of sha256 over config and weights
+    folder: Path
+
+
+def resolve(name: str | Path) -> Checkpoint:
+    """Find a model's files and check them, without loading them.
+
+    name: `tiny` (in the package), `yfyeung/CLSP` (hub, pinned revision), or a folder that holds
+    `config.json` and `model.safetensors`.
+
+    Raises ModelNotFound (unknown name, missing file, hub out of reach) or CheckpointMismatch (a
+    file's hash is not the pinned one).
+    """
+    name = str(name)
+    if name in EMBEDDED:
+        return _folder(name, ASSETS / name)
+    if name in PUBLISHED:
+        return _published(name, PUBLISHED[name])
+    if Path(name).is_dir():
+        return _folder(Path(name).resolve().name, Path(name).resolve())
+    known = ", ".join(repr(known) for known in (*EMBEDDED, *PUBLISHED))
+    raise ModelNotFound(f"model {name!r}: expected one of {known}, or a folder; no such folder")
+
+
+def load(name: str | Path = "tiny", device: str = "cpu", dtype: Any = None) -> "CLSPModel":
+    """A CLSPModel ready to use: weights checked and complete, in eval mode.
+
+    name: see `resolve`. dtype: float32 unless given. Its `checkpoint` attribute says what it is.
+    Raises ModelNotFound or CheckpointMismatch, naming the file or tensor.
+    """
+    import torch
+
+    from clsp.model import CLSPModel
+
+    checkpoint = resolve(name)
+    with _quietly():
+        model = CLSPModel.from_pretrained(
+            checkpoint.folder, dtype=dtype or torch.float32, local_files_only=True
+        )
+    model.checkpoint = checkpoint
+    return model.to(device).eval()
+
+
+def load_tokenizer(config: "CLSPConfig") -> Any:
+    """The tokenizer beside the weights, else RoBERTa's at its pinned revision from the hub.
+
+    Raises ModelNotFound when neither is at hand.
+    """
+    from transformers import PreTrainedTokenizerFast, RobertaTokenizer
+
+    folder = Path(config._name_or_path)
+    if (folder / "tokenizer.json").is_file():
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+    vocab = config.text_config.vocab_size  # type: ignore[union-attr]
+    if vocab != TOKENIZER_VOCAB:
+        raise ModelNotFound(
+            f"no tokenizer.json in {str(folder) or 'the model'}, and its vocabulary of {vocab} is "
+            f"not {TOKENIZER_REPO}'s {TOKENIZER_VOCAB}: put the model's tokenizer.json there"
+        )
+    try:
+        return RobertaTokenizer.from_pretrained(TOKENIZER_REPO, revision=TOKENIZER_REVISION)
+    except (OSError, ValueError) as error:  # what transformers raises for "not here", all of it
+        raise ModelNotFound(_unreachable(TOKENIZER_REPO, TOKENIZER_REVISION)) from error
+
+
+def _published(name: str, published: Published) -> Checkpoint:
+    """Config and weights only: the repository's Python files are never fetched."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    paths = {}
+    for filename, expected in published.sha256.items():
+        try:
+            path = hf_hub_download(name, filename, revision=published.revision)
+        except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+            raise ModelNotFound(_unreachable(name, published.revision, filename)) from error
+        paths[filename] = Path(path)
+        found = sha256(paths[filename])
+        if found != expected:
+            raise CheckpointMismatch(
+                f"{filename} of {name} at {published.revision[:12]}: sha256 is {found}, expected "
+                f"{expected}. Delete {path} and download it again"
+            )
+    return Checkpoint(name, published.revision, paths[CONFIG].parent)
+
+
+def _unreachable(repo: str, revision: str, filename: str = "the tokenizer") -> str:
+    from huggingface_hub import constants
+
+    offline = " (HF_HUB_OFFLINE is set)" if constants.is_offline_mode() else ""
+    return (
+        f"{filename} of {repo} at revision {revision} is neither in the cache "
+        f"{constants.HF_HUB_CACHE} nor to be had from the hub{offline}. Where there is a network, "
+        f"run: hf download {repo} --revision {revision}"
+    )
+
+
+def _folder(name: str, folder: Path) -> Checkpoint:
+    missing = [f for f in (CONFIG, WEIGHTS) if not (folder / f).is_file()]
+    if missing:
+        raise ModelNotFound(f"model {name!r}: no {' and no '.join(missing)} in {folder}")
+    return Checkpoint(name, sha256(folder / CONFIG, folder / WEIGHTS)[:16], folder)
+
+
+def sha256(*paths: Path) -> str:
+    """Hex digest of the files' bytes, one after another."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """No progress bar for a file on disk, no report of what a CheckpointMismatch says better."""
+    from transformers.utils import logging
+
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,75 @@
+"""Waveform to log-mel features, exactly as the published model was fed.
+
+Works clip by clip, before any padding: the mirrored edges of a padded batch would move the
+features of its shorter clips. Knows nothing of files or models.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+import torchaudio
+from torch import Tensor
+
+from clsp.errors import InputError
+
+SAMPLE_RATE = 16_000  # Hz
+NUM_MEL_BINS = 128
+FRAME_SHIFT_SAMPLES = 160  # 10 ms; a frame is 25 ms
+MIN_FRAMES = 9  # what the front end's convolutions need for one output frame
+MIN_SAMPLES = MIN_FRAMES * FRAME_SHIFT_SAMPLES - FRAME_SHIFT_SAMPLES // 2  # 1,360: 85 ms
+
+
+def num_frames(samples: int) -> int:
+    """Frames of a clip of `samples` samples: rounded to the nearest, halves up."""
+    return (samples + FRAME_SHIFT_SAMPLES // 2) // FRAME_SHIFT_SAMPLES
+
+
+def resample(waveform: Tensor, sample_rate: int) -> Tensor:
+    """(..., samples) at `sample_rate` Hz to (..., samples) at 16 kHz.
+
+    torchaudio's windowed sinc with its defaults (Hann, width 6, rolloff 0.99), as upstream.
+    """
+    if sample_rate == SAMPLE_RATE:
+        return waveform
+    if sample_rate <= 0:
+        raise InputError(f"sample rate {sample_rate} Hz: expected a positive number")
+    return _resampler(sample_rate).to(waveform.device)(waveform)
+
+
+@lru_cache(maxsize=32)
+def _resampler(sample_rate: int) -> torchaudio.transforms.Resample:
+    """The kernel costs more than resampling a short clip with it: keep it."""
+    return torchaudio.transforms.Resample(sample_rate, SAMPLE_RATE)
+
+
+def fbank(waveform: Tensor) -> Tensor:
+    """Log-mel features (frames, 128) of one clip (samples,): 16 kHz, mono, float in [-1, 1].
+
+    25 ms Povey windows every 10 ms, 20 Hz to 7.6 kHz, no dither, no normalisation of level.
+    Raises InputError for a clip under 1,360 samples (85 ms) or of the wrong shape.
+    """
+    if waveform.ndim != 1:
+        raise InputError(f"waveform of shape {tuple(waveform.shape)}: expected (samples,)")
+    if waveform.numel() < MIN_SAMPLES:
+        raise InputError(
+            f"clip of {waveform.numel()} samples ({waveform.numel() / SAMPLE_RATE * 1000:.0f} ms): "
+            f"the model needs at least {MIN_SAMPLES} (85 ms) at 16 kHz; under 250 ms means little"
+        )
+    return torchaudio.compliance.kaldi.fbank(
+        waveform[None].float(),
+        num_mel_bins=NUM_MEL_BINS,
+        sample_frequency=SAMPLE_RATE,
+        dither=0.0,
+        snip_edges=False,
+        low_freq=20.0,
+        high_freq=-400.0,
+    )
+
+
+def pad_features(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Clips of (frames, 128) to one batch (n, longest, 128) and its lengths (n,) in frames."""
+    if not features:
+        raise InputError("no clips: expected at least one")
+    lengths = torch.tensor([f.shape[0] for f in features], device=features[0].device)
+    return torch.nn.utils.rnn.pad_sequence(list(features), batch_first=True), lengths

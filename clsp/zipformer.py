@@ -1,0 +1,360 @@
+"""The speech encoder: convolutional front end and Zipformer stacks, batch first.
+
+Written from arXiv 2310.11230 and the published checkpoint's layout. A clip's output does not
+depend on the batch it came in: padded frames are zeroed before every convolution that could see
+them, masked in attention, and never enter a downsampling (each clip repeats its own last frame).
+Upstream lets them leak. Knows nothing of waveforms, text or files.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clsp.config import CLSPConfig
+
+MASKED_SCORE = -1000.0  # replaces the attention score of a padded key
+
+
+def swoosh_l(x: Tensor) -> Tensor:
+    """log(1 + e^(x-4)) - 0.08 x - 0.035 (Zipformer paper, section 3.5)."""
+    return F.softplus(x - 4.0) - 0.08 * x - 0.035
+
+
+def swoosh_r(x: Tensor) -> Tensor:
+    """log(1 + e^(x-1)) - 0.08 x - 0.313261687: zero at zero."""
+    return F.softplus(x - 1.0) - 0.08 * x - 0.313261687
+
+
+def valid_frames(lengths: Tensor, frames: int) -> Tensor:
+    """(n, frames): True inside each clip."""
+    return torch.arange(frames, device=lengths.device) < lengths[:, None]
+
+
+class Swoosh(nn.Module):
+    """SwooshL or SwooshR as a module, for use inside nn.Sequential."""
+
+    def __init__(self, side: str) -> None:
+        super().__init__()
+        self.function = {"L": swoosh_l, "R": swoosh_r}[side]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+class BiasNorm(nn.Module):
+    """x / rms(x - bias) * e^log_scale over channels; the bias is not subtracted from the output."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.log_scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        power = (x - self.bias).square().mean(dim=-1, keepdim=True)
+        return x * (power.rsqrt() * self.log_scale.exp())
+
+
+class ConvNeXt(nn.Module):
+    """Depthwise 7x7 and a pointwise bottleneck over (n, channels, frames, bins), with residual."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise_conv = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.pointwise_conv1 = nn.Conv2d(channels, 3 * channels, 1)
+        self.pointwise_conv2 = nn.Conv2d(3 * channels, channels, 1)
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        if valid is not None:  # the 7x7 kernel reaches three frames past a clip's end
+            x = x * valid[:, None, :, None]
+        hidden = self.pointwise_conv1(self.depthwise_conv(x))
+        return x + self.pointwise_conv2(swoosh_l(hidden))
+
+
+class FrontEnd(nn.Module):
+    """Features (n, frames, bins) at 100 Hz to (n, (frames - 7) // 2, encoder_dim[0]) at 50 Hz."""
+
+    def __init__(self, config: CLSPConfig) -> None:
+        super().__init__()
+        first, second, third = config.frontend_channels
+        # Indices follow the checkpoint; the gaps are training-time layers without weights.
+        self.conv = nn.ModuleDict(
+            {
+                "0": nn.Conv2d(1, first, 3, padding=(0, 1)),
+                "4": nn.Conv2d(first, second, 3, stride=2),
+                "7": nn.Conv2d(second, third, 3, stride=(1, 2)),
+            }
+        )
+        self.convnext = ConvNeXt(third)
+        bins = ((config.feature_dim - 1) // 2 - 1) // 2
+        self.out = nn.Linear(third * bins, config.encoder_dim[0])
+        self.out_norm = BiasNorm(config.encoder_dim[0])
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the frames and each clip's length in them."""
+        x = features[:, None]
+        for conv in self.conv.values():
+            x = swoosh_r(conv(x))
+        lengths = (lengths - 7) // 2
+        x = self.convnext(x, padding_mask(lengths, x.shape[2]))
+        x = x.transpose(1, 2).flatten(2)  # channel-major: c * bins + bin
+        return self.out_norm(self.out(x)), lengths
+
+
+def padding_mask(lengths: Tensor, frames: int) -> Tensor | None:
+    """(n, frames), True inside each clip; None where nothing is padded, which costs nothing."""
+    if int(lengths.min()) == frames:
+        return None
+    return valid_frames(lengths, frames)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.in_proj = nn.Linear(dim, hidden)
+        self.out_proj = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out_proj(swoosh_l(self.in_proj(x)))
+
+
+class ConvModule(nn.Module):
+    """Gated depthwise convolution over time."""
+
+    def __init__(self, dim: int, kernel: int) -> None:
+        super().__init__()
+        self.in_proj = nn.Linear(dim, 2 * dim)
+        self.depthwise_conv = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.out_proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        x, gate = self.in_proj(x).chunk(2, dim=-1)
+        x = x * gate.sigmoid()
+        if valid is not None:
+            x = x * valid[..., None]
+        x = self.depthwise_conv(x.transpose(1, 2)).transpose(1, 2)
+        return self.out_proj(swoosh_r(x))
+
+
+class AttentionWeights(nn.Module):
+    """Relative-position attention weights (n, heads, frames, frames), shared within a layer.
+
+    Scores are not divided by the square root of the head dimension.
+    """
+
+    def __init__(
+        self, dim: int, heads: int, query_dim: int, pos_head_dim: int, pos_dim: int
+    ) -> None:
+        super().__init__()
+        self.heads, self.query_dim, self.pos_head_dim = heads, query_dim, pos_head_dim
+        self.pos_dim = pos_dim
+        self.in_proj = nn.Linear(dim, heads * (2 * query_dim + pos_head_dim))
+        self.linear_pos = nn.Linear(pos_dim, heads * pos_head_dim, bias=False)
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        n, frames, _ = x.shape
+        width = self.heads * self.query_dim
+        q, k, p = self.in_proj(x).split([width, width, self.heads * self.pos_head_dim], dim=-1)
+        q = q.view(n, frames, self.heads, -1).transpose(1, 2)
+        k = k.view(n, frames, self.heads, -1).permute(0, 2, 3, 1)
+        p = p.view(n, frames, self.heads, -1).transpose(1, 2)
+        table = positional_table(frames, self.pos_dim, x.device).to(x.dtype)
+        table = self.linear_pos(table).view(2 * frames - 1, self.heads, -1).permute(1, 2, 0)
+        scores = q @ k + relative_to_absolute(p @ table)
+        if valid is not None:
+            scores = scores.masked_fill(~valid[:, None, None, :], MASKED_SCORE)
+        return scores.softmax(dim=-1)
+
+
+def relative_to_absolute(scores: Tensor) -> Tensor:
+    """(n, heads, T, 2 T - 1) by offset j - i to (n, heads, T, T) by j: a view."""
+    n, heads, frames, _ = scores.shape
+    scores = scores.contiguous()
+    s0, s1, s2, s3 = scores.stride()
+    return scores.as_strided(
+        (n, heads, frames, frames),
+        (s0, s1, s2 - s3, s3),
+        storage_offset=scores.storage_offset() + s3 * (frames - 1),
+    )
+
+
+@lru_cache(maxsize=64)
+def positional_table(frames: int, pos_dim: int, device: torch.device) -> Tensor:
+    """Compact relative positions (2 frames - 1, pos_dim), offsets -(frames-1) ... frames-1.
+
+    Offsets are compressed logarithmically, bent into an angle, and expanded into a Fourier
+    series; the last column is a constant 1. Computed on demand, never stored in a checkpoint or
+    a buffer: it cannot be lost under `meta`-device construction.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        offset = torch.arange(-(frames - 1), frames, dtype=torch.float32)
+        c = math.sqrt(pos_dim)
+        compressed = c * offset.sign() * ((offset.abs() + c).log() - math.log(c))
+        angle = (compressed * (2 * math.pi / pos_dim)).atan()
+        harmonics = torch.arange(1, pos_dim // 2 + 1, dtype=torch.float32)
+        phase = angle[:, None] * harmonics
+        table = torch.stack([phase.cos(), phase.sin()], dim=-1).flatten(1)
+        table[:, -1] = 1.0
+        return table.to(device)
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, dim: int, heads: int, value_dim: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj = nn.Linear(dim, heads * value_dim)
+        self.out_proj = nn.Linear(heads * value_dim, dim)
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        n, frames, _ = x.shape
+        v = self.in_proj(x).view(n, frames, self.heads, -1).transpose(1, 2)
+        return self.out_proj((weights @ v).transpose(1, 2).flatten(2))
+
+
+class NonlinAttention(nn.Module):
+    """Gated attention with the first head's weights only."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.in_proj = nn.Linear(dim, 3 * hidden)
+        self.out_proj = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        s, x, y = self.in_proj(x).chunk(3, dim=-1)
+        return self.out_proj((weights[:, 0] @ (x * s.tanh())) * y)
+
+
+class Bypass(nn.Module):
+    """Per-channel interpolation from the original towards the processed frames."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.bypass_scale = nn.Parameter(torch.full((dim,), 0.5))
+
+    def forward(self, original: Tensor, processed: Tensor) -> Tensor:
+        return original + (processed - original) * self.bypass_scale
+
+
+class Layer(nn.Module):
+    def __init__(self, config: CLSPConfig, stack: int) -> None:
+        super().__init__()
+        dim = config.encoder_dim[stack]
+        ff, kernel = config.feedforward_dim[stack], config.cnn_module_kernel[stack]
+        heads, value_dim = config.num_heads[stack], config.value_head_dim[stack]
+        # In the checkpoint, of no effect: the paper's layer skips itself through the two below.
+        self.bypass_scale = nn.Parameter(torch.full((dim,), 0.5))
+        self.bypass_mid = Bypass(dim)
+        self.bypass = Bypass(dim)
+        self.self_attn_weights = AttentionWeights(
+            dim, heads, config.query_head_dim[stack], config.pos_head_dim[stack], config.pos_dim
+        )
+        self.self_attn1 = SelfAttention(dim, heads, value_dim)
+        self.self_attn2 = SelfAttention(dim, heads, value_dim)
+        self.feed_forward1 = FeedForward(dim, ff * 3 // 4)
+        self.feed_forward2 = FeedForward(dim, ff)
+        self.feed_forward3 = FeedForward(dim, ff * 5 // 4)
+        self.nonlin_attention = NonlinAttention(dim, 3 * dim // 4)
+        self.conv_module1 = ConvModule(dim, kernel)
+        self.conv_module2 = ConvModule(dim, kernel)
+        self.norm = BiasNorm(dim)
+
+    def forward(self, x0: Tensor, valid: Tensor | None) -> Tensor:
+        weights = self.self_attn_weights(x0, valid)
+        x = x0 + self.feed_forward1(x0)
+        x = x + self.nonlin_attention(x, weights)
+        x = x + self.self_attn1(x, weights)
+        x = x + self.conv_module1(x, valid)
+        x = x + self.feed_forward2(x)
+        x = self.bypass_mid(x0, x)
+        x = x + self.self_attn2(x, weights)
+        x = x + self.conv_module2(x, valid)
+        x = x + self.feed_forward3(x)
+        return self.bypass(x0, self.norm(x))
+
+
+class Downsample(nn.Module):
+    """Weighted mean of each `factor` frames; every clip's end repeats that clip's last frame."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.bias = nn.Parameter(torch.zeros(factor))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        n, frames, dim = x.shape
+        groups = -(-frames // self.factor)
+        if int(lengths.min()) < groups * self.factor:
+            source = torch.arange(groups * self.factor, device=x.device)
+            source = torch.minimum(source, lengths[:, None] - 1)
+            x = x.gather(1, source[..., None].expand(-1, -1, dim))
+        weights = self.bias.softmax(dim=0)[:, None]
+        x = (x.view(n, groups, self.factor, dim) * weights).sum(dim=2)
+        return x, -(-lengths // self.factor)
+
+
+class Stack(nn.Module):
+    """Zipformer layers at one frame rate; parameter names follow the checkpoint."""
+
+    def __init__(self, config: CLSPConfig, stack: int) -> None:
+        super().__init__()
+        self.factor = config.downsampling_factor[stack]
+        self.dim = config.encoder_dim[stack]
+        layers = nn.ModuleList(
+            Layer(config, stack) for _ in range(config.num_encoder_layers[stack])
+        )
+        if self.factor == 1:
+            self.layers = layers
+        else:
+            self.downsample = Downsample(self.factor)
+            self.encoder = nn.ModuleDict({"layers": layers})
+            self.out_combiner = Bypass(self.dim)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        if self.factor == 1:
+            valid = padding_mask(lengths, x.shape[1])
+            for layer in self.layers:
+                x = layer(x, valid)
+            return x
+        y, short = self.downsample(x, lengths)
+        valid = padding_mask(short, y.shape[1])
+        for layer in self.encoder["layers"]:
+            y = layer(y, valid)
+        y = y.repeat_interleave(self.factor, dim=1)[:, : x.shape[1]]
+        return self.out_combiner(x, y)
+
+
+class Zipformer(nn.Module):
+    """Frames (n, T, encoder_dim[0]) at 50 Hz to (n, ceil(T / 2), max(encoder_dim)) at 25 Hz."""
+
+    def __init__(self, config: CLSPConfig) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(
+            Stack(config, i) for i in range(len(config.downsampling_factor))
+        )
+        self.downsample_output = Downsample(config.output_downsampling_factor)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the output frames and each clip's length in them."""
+        outputs = []
+        for stack in self.encoders:
+            x = stack(fit_channels(x, stack.dim), lengths)
+            outputs.append(x)
+        return self.downsample_output(merge_channels(outputs), lengths)
+
+
+def fit_channels(x: Tensor, dim: int) -> Tensor:
+    """Cut, or pad with zeros, to `dim` channels."""
+    if x.shape[-1] == dim:
+        return x
+    return x[..., :dim] if x.shape[-1] > dim else F.pad(x, (0, dim - x.shape[-1]))
+
+
+def merge_channels(outputs: list[Tensor]) -> Tensor:
+    """The last stack's channels; those it lacks come from the latest earlier stack that has them."""
+    merged = outputs[-1]
+    for earlier in reversed(outputs[:-1]):
+        if earlier.shape[-1] > merged.shape[-1]:
+            merged = torch.cat([merged, earlier[..., merged.shape[-1] :]], dim=-1)
+    return merged
