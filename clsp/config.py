@@ -10,7 +10,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from clsp.errors import CheckpointMismatch
 
-Stacks = list[int] | tuple[int, ...] | str | int
+Stacks = Any  # list[int] once made; may be given as a list, a comma-separated string or an int
 
 # roberta-base, the published text encoder (FacebookAI/roberta-base, config.json).
 ROBERTA_BASE = {
@@ -102,7 +102,7 @@ class CLSPConfig(PreTrainedConfig):
     @property
     def hidden_size(self) -> int:
         """Channels of the encoder's output: the widest stack's."""
-        return max(self.encoder_dim)  # type: ignore[arg-type, return-value]
+        return max(self.encoder_dim)
 
     @classmethod
     def xlarge(cls, **overrides: Any) -> "CLSPConfig":

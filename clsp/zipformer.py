@@ -352,7 +352,7 @@ def fit_channels(x: Tensor, dim: int) -> Tensor:
 
 
 def merge_channels(outputs: list[Tensor]) -> Tensor:
-    """The last stack's channels; those it lacks come from the latest earlier stack that has them."""
+    """The last stack's channels; those it lacks, from the latest earlier stack with them."""
     merged = outputs[-1]
     for earlier in reversed(outputs[:-1]):
         if earlier.shape[-1] > merged.shape[-1]:

@@ -1,0 +1,125 @@
+"""What a person sees in the terminal: tables, progress, formats. Knows nothing of their meaning."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PIPE_WIDTH = 240  # columns where the output is no terminal: nobody folds a file by hand
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Console(stderr=True, highlight=False)
+
+FORMATS = ("table", "json", "csv", "parquet")
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output; times in ISO 8601, NaN as null."""
+    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, indent=2) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and value != value:
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def print_rows(rows: Sequence[dict[str, Any]], title: str | None = None) -> None:
+    """Dictionaries with the same keys, as a table."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    columns = list(rows[0]) if rows else []
+    for column in columns:
+        number = all(isinstance(row[column], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row[column]) for column in columns))
+    out.print(table if rows else "[dim]no rows[/dim]")
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    if value is None:
+        return "[dim]NULL[/dim]"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    return escape(str(value))
+
+
+def write_arrow(table: "pa.Table", format_: str) -> None:
+    """An Arrow table on standard output in one of FORMATS; parquet and csv are meant for a file."""
+    if format_ == "table":
+        print_rows(table.to_pylist())
+        if table.num_rows:
+            out.print(f"[dim]{table.num_rows} rows[/dim]")
+    elif format_ == "json":
+        print_json(table.to_pylist())
+    elif format_ == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(table.column_names)
+        writer.writerows([_plain(value) for value in row.values()] for row in table.to_pylist())
+        sys.stdout.write(text.getvalue())
+    else:
+        import pyarrow.parquet as pq
+
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        sys.stdout.buffer.write(buffer.getvalue())
+
+
+@contextmanager
+def progress(shown: bool) -> Iterator[Any]:
+    """A progress bar over files, with audio seconds per second and time left, on stderr."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
+        yield bar
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3 min 05 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return (
+        f"{minutes} min {rest:02d} s"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60:02d} min"
+    )

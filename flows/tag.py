@@ -1,0 +1,89 @@
+"""The Prefect flow `tag_archive`: plan, process and commit chunk by chunk, report.
+
+Runs with or without a Prefect server. The tables are the truth, not Prefect's states: a flow that
+was cut off is repaired by running it again. Knows nothing of terminals.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from flows import environment  # noqa: F401  (before prefect)
+
+from prefect import flow, task  # isort: skip
+from prefect.artifacts import create_table_artifact  # isort: skip
+from prefect.cache_policies import NO_CACHE  # isort: skip
+from prefect.utilities.annotations import quote  # isort: skip
+
+from pipelines import tagging
+from pipelines.executors import OnFile, ignore_file
+from pipelines.lake import Lake
+from pipelines.settings import TagSettings
+
+# Who watches a flow that runs in this process: told of the plan, then of each file's seconds.
+watchers: ContextVar[tuple[Callable[[tagging.Plan], None], OnFile]] = ContextVar(
+    "watchers", default=(lambda planned: None, ignore_file)
+)
+
+
+@task(name="plan", cache_policy=NO_CACHE)
+def plan(settings: TagSettings) -> tagging.Plan:
+    """List the archive, compare with the lake."""
+    return tagging.plan(settings)
+
+
+@task(name="commit", task_run_name="commit {chunk_id}", cache_policy=NO_CACHE)
+def commit(chunk_id: str, planned: Any, result: Any) -> tagging.ChunkReport:
+    """Put one processed chunk into the lake."""
+    return tagging.commit(Lake(planned.settings.lake, create=True), planned, result)
+
+
+@task(name="report", cache_policy=NO_CACHE)
+def report(planned: Any, chunks: list[tagging.ChunkReport]) -> tagging.RunReport:
+    """Balance the books, write the run's ledger row and the table artifact."""
+    done = tagging.finish(Lake(planned.settings.lake, create=True), planned, chunks)
+    summary = {key: value for key, value in done.as_dict().items() if key != "failures"}
+    failures = {f"failed: {kind}": count for kind, count in done.failures.items()}
+    create_table_artifact(
+        key="tag-archive",
+        table=[{"what": key, "value": value} for key, value in {**summary, **failures}.items()],
+        description=f"`{done.archive}` into `{done.lake}`: {done.tagged} tagged, "
+        f"{done.failed} failed, {done.unchanged} unchanged",
+    )
+    return done
+
+
+@flow(name="tag_archive", validate_parameters=True)
+def tag_archive(
+    source: str,
+    lake: str,
+    model: str = "tiny",
+    taxonomy: str | None = None,
+    segments: str = "windows",
+    executor: str = "local",
+    ray_address: str | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    batch_s: float = 60.0,
+    decode_threads: int = 2,
+    chunk_files: int = 256,
+    chunk_mib: int = 256,
+    include: list[str] | None = None,
+    exclude: list[str] | None = None,
+) -> dict[str, Any]:
+    """Tag an archive of speech into a lake; parameters as in pipelines.settings.TagSettings.
+
+    Returns the run's report. Bad files become rows of `failures`, they do not fail the flow.
+    """
+    given = {key: value for key, value in locals().items() if value is not None}
+    for name in {"include", "exclude"} & set(given):
+        given[name] = tuple(given[name])
+    on_plan, on_file = watchers.get()
+    planned = plan(TagSettings(**given))
+    on_plan(planned)
+    # quote: Prefect would otherwise search every table for futures.
+    chunks = [
+        commit(result.chunk.chunk_id, quote(planned), quote(result))
+        for result in tagging.results(planned, on_file)
+    ]
+    return report(quote(planned), chunks).as_dict()

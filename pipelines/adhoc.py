@@ -1,0 +1,66 @@
+"""A few files embedded now, without a lake: what `clsp classify` and `clsp similarity` stand on.
+
+The same worker as a run uses, so the same numbers. Knows nothing of terminals.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.archive import list_archive
+from pipelines.segments import SegmentPolicy
+from pipelines.taxonomy import Taxonomy
+from pipelines.worker import Chunk, Job, Worker, model_key
+
+if TYPE_CHECKING:
+    from clsp.model import CLSPModel
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Segments of some files. spans: uri, start_s, end_s; vectors: (n, dim), in the same order.
+    failures: uri, error_kind, error_message."""
+
+    model: "CLSPModel"
+    spans: pa.Table
+    vectors: np.ndarray
+    failures: pa.Table
+
+
+def embed(paths: Sequence[str], model: str = "tiny", segments: str = "windows") -> Embedded:
+    """Embed files (or all files of folders). Raises ArchiveNotFound, ModelNotFound."""
+    from clsp.checkpoint import resolve
+    from pipelines.label import unpack
+
+    checkpoint = resolve(model)
+    job = Job(
+        archive="",
+        model=model,
+        model_key=model_key(checkpoint.name, checkpoint.revision),
+        taxonomy=Taxonomy((), ()),
+        policy=SegmentPolicy.parse(segments),
+        run_id="",
+    )
+    entries = tuple(entry for path in paths for entry in list_archive(path))
+    worker = Worker(job)
+    tables = worker.process(Chunk("", entries)).tables
+    recordings = tables["recordings"]
+    uris = recordings.select(["uri", "content_hash", "state"])
+    joined = (
+        tables["segments"]
+        .append_column("row", pa.array(range(tables["segments"].num_rows), pa.int64()))
+        .join(uris, "content_hash", join_type="inner")
+        .sort_by([("uri", "ascending"), ("start_s", "ascending")])
+    )
+    vectors = unpack(tables["embeddings"]["embedding"], worker.dim)
+    failed = pc.equal(recordings["state"], "failed")
+    return Embedded(
+        model=worker.model,
+        spans=joined.select(["uri", "start_s", "end_s"]),
+        vectors=vectors[joined["row"].to_numpy()],
+        failures=recordings.filter(failed).select(["uri", "error_kind", "error_message"]),
+    )

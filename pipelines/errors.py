@@ -1,0 +1,87 @@
+"""The exception tree of the pipeline floor. Knows no library: any floor's code may catch these.
+
+    ClspError                          (clsp/errors.py)
+    ├── TerminalError                  doing it again cannot help
+    │   ├── RecordingError             one recording cannot be used; `.kind` says why
+    │   ├── ArchiveNotFound            there is nothing at the source
+    │   ├── SettingsError              an option has a value that means nothing
+    │   ├── TaxonomyError              the attributes, labels or prompts contradict themselves
+    │   ├── QueryError                 the SQL cannot be run, or asks for what is not there
+    │   └── LakeError                  the tables are not as they must be
+    └── TransientError                 the same call may go through later
+        ├── ArchiveUnreachable         the store did not answer, or broke off
+        └── WorkerLost                 a worker process died with work in its hands
+
+Each of ours is a `PipelineError` too. A message says what was received, what was expected, and
+what to do next.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from clsp.errors import ClspError, TerminalError, TransientError
+
+
+class PipelineError(ClspError):
+    """Root of what this floor raises: the second base of every class below."""
+
+
+class FailureKind(StrEnum):
+    """Why a recording has no rows: the values of `error_kind` in the tables."""
+
+    UNREADABLE = "unreadable"  # missing, forbidden, damaged, or holding NaN
+    UNSUPPORTED = "unsupported"  # not audio, no audio in it, or a codec that no decoder here knows
+    TRUNCATED = "truncated"  # decoding broke off, or the file ends before its header says
+    EMPTY = "empty"  # zero bytes, or no sample in it
+    TOO_SHORT = "too_short"  # less than the model can judge
+    SILENT = "silent"  # nothing to hear
+    TOO_LONG = "too_long"  # more than fits one segment
+    TIMEOUT = "timeout"  # took longer than a recording may
+    OUT_OF_MEMORY = "out_of_memory"
+    WORKER_LOST = "worker_lost"  # kills the process that reads it, alone and again
+    INTERNAL = "internal"  # a fault of ours: please report it
+
+
+class RecordingError(PipelineError, TerminalError):
+    """One recording cannot be used. Costs one failure row, never a run.
+
+    `kind` is a `FailureKind` (or its value), `message` the sentence for the person who looks.
+    """
+
+    def __init__(self, kind: FailureKind | str, message: str) -> None:
+        # Both go to Exception: what unpickles an error on its way back from a worker needs them.
+        super().__init__(FailureKind(kind), message)
+        self.kind = FailureKind(kind)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ArchiveNotFound(PipelineError, TerminalError):
+    """There is no file and no folder at the source."""
+
+
+class SettingsError(PipelineError, TerminalError, ValueError):
+    """An option has a value that means nothing; the message lists what is valid."""
+
+
+class TaxonomyError(PipelineError, TerminalError):
+    """The attributes, labels, prompts or styles are incomplete or contradict each other."""
+
+
+class QueryError(PipelineError, TerminalError):
+    """The SQL cannot be run, or names a table, column or version that is not there."""
+
+
+class LakeError(PipelineError, TerminalError):
+    """The tables are missing, or are not as this version of the code left them."""
+
+
+class ArchiveUnreachable(PipelineError, TransientError):
+    """The store of a remote archive did not answer, or broke off."""
+
+
+class WorkerLost(PipelineError, TransientError):
+    """A worker process died with work in its hands: run the work again, then in halves."""

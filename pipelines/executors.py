@@ -1,0 +1,170 @@
+"""Where chunks are processed: in this process, or by Ray actors. One interface, the same results.
+
+    with executor(settings, job) as run:
+        for result in run(chunks): ...
+
+Results come as they are ready. On Ray, a chunk whose worker dies is tried again in halves, alone
+on its actor, until the file that kills workers stands by itself and becomes a failure. Knows
+nothing of lakes or plans.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.errors import FailureKind, RecordingError
+from pipelines.settings import TagSettings
+from pipelines.worker import Chunk, ChunkResult, Job, Outcome, Worker, recordings_table
+
+IN_FLIGHT = 2  # chunks per actor: one running, one waiting, so that no actor idles
+CPUS_PER_ACTOR = 4
+
+Run = Callable[[Iterable[Chunk]], Iterator[ChunkResult]]
+OnFile = Callable[[float], None]  # audio seconds of a file that is done
+
+
+def ignore_file(audio_s: float) -> None:
+    """For those who do not watch."""
+
+
+@contextmanager
+def executor(settings: TagSettings, job: Job, on_file: OnFile = ignore_file) -> Iterator[Run]:
+    """The executor that the settings name. on_file is called in the driver: for each file as it
+    is done (local), for each file of a chunk when the chunk is (ray)."""
+    if settings.executor == "ray":
+        with _ray_executor(settings, job, on_file) as run:
+            yield run
+    else:
+        worker = Worker(job)
+        yield lambda chunks: (worker.process(chunk, on_file) for chunk in chunks)
+
+
+# ---- Ray --------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Task:
+    actor: int
+    chunk: Chunk
+    suspect: bool
+
+
+@contextmanager
+def _ray_executor(settings: TagSettings, job: Job, on_file: OnFile) -> Iterator[Run]:
+    # Before Ray is imported: it reads them then. Values already set win.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(
+            address=settings.ray_address,
+            include_dashboard=None if settings.ray_address else False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    actors: list[Any] = []
+    try:
+        actors = _actors(settings, job)
+        yield lambda chunks: _schedule(actors, chunks, job, on_file)
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+        if ours:
+            ray.shutdown()
+
+
+def _actors(settings: TagSettings, job: Job) -> list[Any]:
+    import ray
+
+    have = ray.cluster_resources()
+    gpus, cpus = int(have.get("GPU", 0)), max(1, int(have.get("CPU", 1)))
+    on_gpu = gpus > 0 and job.device != "cpu"
+    count = settings.workers or (gpus if on_gpu else max(1, cpus // CPUS_PER_ACTOR))
+    each = max(1, cpus // count)
+    # Ray would give torch num_cpus threads only through OMP_NUM_THREADS, and only sometimes.
+    job = replace(job, threads=each)
+    # The killed file is found here, by retry in halves: Ray itself must not try again.
+    kind = ray.remote(
+        num_cpus=min(each, cpus), num_gpus=1 if on_gpu else 0, max_restarts=-1, max_task_retries=0
+    )(Worker)
+    actors = [kind.remote(job) for _ in range(count)]
+    ray.get([actor.ping.remote() for actor in actors])  # a model that cannot load ends it here
+    return actors
+
+
+def _schedule(
+    actors: list[Any], chunks: Iterable[Chunk], job: Job, on_file: OnFile
+) -> Iterator[ChunkResult]:
+    """Keep every actor fed, hand out results as they come, bisect what kills a worker."""
+    import ray
+    from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
+
+    waiting, suspects = iter(chunks), deque[Chunk]()
+    running: dict[Any, _Task] = {}
+    load = [0] * len(actors)
+    alone: set[int] = set()  # actors that hold a suspect, and nothing else until it is done
+
+    def submit(actor: int, chunk: Chunk, suspect: bool) -> None:
+        running[actors[actor].process.remote(chunk)] = _Task(actor, chunk, suspect)
+        load[actor] += 1
+        if suspect:
+            alone.add(actor)
+
+    def feed() -> None:
+        for actor in sorted(range(len(actors)), key=lambda a: load[a]):
+            if suspects and load[actor] == 0:
+                submit(actor, suspects.popleft(), suspect=True)
+            # While suspects wait, busy actors run dry, so that one of them gets free.
+            while not suspects and actor not in alone and load[actor] < IN_FLIGHT:
+                chunk = next(waiting, None)
+                if chunk is None:
+                    return
+                submit(actor, chunk, suspect=False)
+
+    feed()
+    while running:
+        [done], _ = ray.wait(list(running), num_returns=1)
+        task = running.pop(done)
+        load[task.actor] -= 1
+        alone.discard(task.actor)
+        try:
+            result = ray.get(done)
+        except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
+            if task.suspect and len(task.chunk.entries) == 1:
+                result = _lost(job, task.chunk, error)
+            else:
+                suspects.extend(_halves(task.chunk) if task.suspect else [task.chunk])
+                result = None
+        feed()
+        if result is not None:
+            for _ in result.chunk.entries:
+                on_file(result.audio_s / len(result.chunk.entries))
+            yield result
+
+
+def _halves(chunk: Chunk) -> list[Chunk]:
+    middle = len(chunk.entries) // 2
+    return [
+        Chunk(f"{chunk.chunk_id}{side}", entries)
+        for side, entries in (("a", chunk.entries[:middle]), ("b", chunk.entries[middle:]))
+    ]
+
+
+def _lost(job: Job, chunk: Chunk, error: Exception) -> ChunkResult:
+    """The one file that killed its worker, alone, twice or more: a failure row."""
+    failure = RecordingError(
+        FailureKind.WORKER_LOST,
+        f"the worker died each time it was given this file ({type(error).__name__}); "
+        "look at the file, or give workers more memory",
+    )
+    outcome = Outcome(chunk.entries[0], error=failure)
+    rows: dict[str, pa.Table] = {"recordings": recordings_table(job, chunk.chunk_id, [outcome])}
+    return ChunkResult(chunk, rows, 0, 1, 0, 0.0, datetime.now(UTC))

@@ -1,0 +1,71 @@
+"""Labels and style scores from stored embeddings: no audio, no files.
+
+Scores are computed from the half-precision embeddings that the lake keeps, so that labels made
+when a file is tagged and labels made years later from the table are the same numbers.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from clsp.model import CLSPModel
+from clsp.zero_shot import classifier, classify
+from pipelines import schemas
+from pipelines.taxonomy import Taxonomy
+
+
+def pack(embeddings: np.ndarray) -> pa.Array:
+    """(n, dim) floats to n binary values of little-endian float16."""
+    rows = np.ascontiguousarray(embeddings, dtype="<f2")
+    return pa.array([row.tobytes() for row in rows], pa.binary())
+
+
+def unpack(column: pa.Array | pa.ChunkedArray, dim: int) -> np.ndarray:
+    """n binary values to (n, dim) float32."""
+    joined = b"".join(value.as_py() for value in column)
+    return np.frombuffer(joined, dtype="<f2").reshape(-1, dim).astype(np.float32)
+
+
+class Labeller:
+    """A taxonomy's prompts embedded once by one model, then applied to any number of segments."""
+
+    def __init__(self, model: CLSPModel, taxonomy: Taxonomy) -> None:
+        self.model, self.taxonomy = model, taxonomy
+        self.matrices = {a.name: classifier(model, a.prompts) for a in taxonomy.attributes}
+        styles = {style.column: [style.description] for style in taxonomy.styles}
+        self.styles = classifier(model, styles) if styles else None
+
+    def columns(self, embeddings: np.ndarray) -> dict[str, pa.Array]:
+        """The taxonomy's columns for embeddings (n, dim), rounded to half precision first."""
+        import torch
+
+        stored = torch.from_numpy(embeddings.astype("<f2").astype(np.float32))
+        stored = stored.to(self.model.device, self.model.dtype)
+        columns: dict[str, pa.Array] = {}
+        for attribute in self.taxonomy.attributes:
+            labels = list(attribute.prompts)
+            scores = classify(stored, self.matrices[attribute.name], self.model.scale)
+            label, probability, margin = attribute.columns
+            best = scores.probability.gather(1, scores.best[:, None])[:, 0]
+            columns[label] = pa.array([labels[i] for i in scores.best.tolist()], pa.string())
+            columns[probability] = pa.array(best.float().cpu().numpy(), pa.float32())
+            columns[margin] = pa.array(scores.margin.float().cpu().numpy(), pa.float32())
+        if self.styles is not None:
+            cosines = (stored @ self.styles.T).float().cpu().numpy()
+            for i, style in enumerate(self.taxonomy.styles):
+                columns[style.column] = pa.array(cosines[:, i], pa.float32())
+        return columns
+
+
+def labels_table(
+    labeller: Labeller, embeddings: np.ndarray, ids: list[str], model_key: str, chunk_id: str
+) -> pa.Table:
+    """Rows of the `labels` table for segments `ids` with embeddings (n, dim)."""
+    columns, n = labeller.columns(embeddings), len(ids)
+    keys = {
+        "segment_id": ids,
+        "model_key": [model_key] * n,
+        "taxonomy_key": [labeller.taxonomy.key] * n,
+        "chunk_id": [chunk_id] * n,
+    }
+    schema = schemas.with_taxonomy([(name, column.type) for name, column in columns.items()])
+    return pa.Table.from_pydict({**keys, **columns}, schema)

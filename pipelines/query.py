@@ -1,0 +1,153 @@
+"""SQL over a lake: a DuckDB connection with the views, locked to the lake's own files.
+
+`speech` is the view to query: current recordings x segments x labels. Others: `recordings`,
+`failures`, `segments`, `embeddings`, `labels`, `labels_long`, `styles_long`, `history`, `runs`.
+Knows nothing of how rows came to be.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines import schemas
+from pipelines.errors import QueryError
+from pipelines.lake import Lake
+
+VIEWS = {
+    "speech": "one row per segment of the current recordings, with labels and styles",
+    "recordings": "one row per file as it is now: what it is, tagged or failed",
+    "failures": "the files that could not be tagged, and why",
+    "labels_long": "speech, one row per segment and attribute",
+    "styles_long": "speech, one row per segment and style",
+    "history": "every time a file was processed",
+    "runs": "the ledger: one row per committed chunk, one of kind `run` per finished run",
+    "segments": "spans and measures that need no model",
+    "embeddings": "one row per segment and model, float16 bytes",
+    "labels": "one row per segment, model and taxonomy, old taxonomies too",
+}
+
+
+@contextmanager
+def connect(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that sees the lake as it is now, and no other file on this machine."""
+    with duckdb.connect(":memory:") as db:
+        db.execute("CREATE SCHEMA stored; CREATE SCHEMA empty")
+        for name, schema in schemas.TABLES.items():
+            _raw_view(db, name, lake.files(name), schema)
+        _views(db)
+        folder = str(lake.root).replace("'", "''")
+        db.execute(f"SET allowed_directories = ['{folder}/']")
+        db.execute("SET enable_external_access = false")
+        db.execute("SET lock_configuration = true")
+        yield db
+
+
+def arrow(db: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> pa.Table:
+    """One query, its `?` filled with values, to an Arrow table (no rows for a mere statement)."""
+    answer = db.sql(sql, params=list(values))
+    return pa.table({}) if answer is None else answer.to_arrow_table()
+
+
+def run(lake: Lake, sql: str) -> pa.Table:
+    """One SQL query to an Arrow table. Raises QueryError with DuckDB's reason."""
+    with connect(lake) as db:
+        try:
+            return arrow(db, sql)
+        except duckdb.Error as error:
+            raise QueryError(f"{error}\nThe views are: {', '.join(VIEWS)}") from error
+
+
+def _raw_view(
+    db: duckdb.DuckDBPyConnection, name: str, files: list[str], schema: pa.Schema
+) -> None:
+    """`stored.NAME`: all of a table's rows, of committed chunks and of those cut off half-way."""
+    if files:
+        quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        source = f"read_parquet([{quoted}], union_by_name = true)"
+    else:
+        source = f"empty.{name}"
+        columns = ", ".join(f"{field.name} {_sql_type(field.type)}" for field in schema)
+        db.execute(f"CREATE TABLE {source} ({columns})")
+    db.execute(f"CREATE VIEW stored.{name} AS SELECT * FROM {source}")
+
+
+def _sql_type(type_: pa.DataType) -> str:
+    names = {
+        pa.string(): "VARCHAR",
+        pa.binary(): "BLOB",
+        pa.int32(): "INTEGER",
+        pa.int64(): "BIGINT",
+        pa.float32(): "FLOAT",
+        pa.float64(): "DOUBLE",
+        schemas.TIME: "TIMESTAMPTZ",
+    }
+    return names[type_]
+
+
+def _views(db: duckdb.DuckDBPyConnection) -> None:
+    db.execute("CREATE VIEW runs AS SELECT * FROM stored.runs")
+    for name in ("segments", "embeddings", "labels"):
+        db.execute(
+            f"""CREATE VIEW {name} AS SELECT * FROM stored.{name}
+                WHERE chunk_id IN (SELECT chunk_id FROM runs WHERE kind = 'chunk')"""
+        )
+    db.execute(
+        """CREATE VIEW history AS SELECT r.*, l.seq, l.committed_at FROM stored.recordings r
+           JOIN runs l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'"""
+    )
+    db.execute(
+        """CREATE VIEW recordings AS SELECT * EXCLUDE (seq, committed_at) FROM history
+           QUALIFY row_number() OVER (PARTITION BY archive, uri ORDER BY seq DESC) = 1"""
+    )
+    db.execute(
+        """CREATE VIEW failures AS
+           SELECT archive, uri, error_kind, error_message, size_bytes, content_hash, processed_at
+           FROM recordings WHERE state = 'failed'"""
+    )
+    taxonomy = [c for c in _columns(db, "labels") if c not in schemas.LABELS.names]
+    fixed = [f"{expr} AS {name}" for name, expr in schemas.SPEECH_COLUMNS.items()]
+    where = list(schemas.SPEECH_COLUMNS).index("rms_dbfs")  # after what names the segment
+    columns = [*fixed[:where], *(f"l.{name}" for name in taxonomy), *fixed[where:]]
+    db.execute(
+        f"""CREATE VIEW speech AS SELECT {", ".join(columns)}
+            FROM recordings r
+            JOIN segments s ON s.content_hash = r.content_hash
+                           AND s.segments_policy = r.segments_policy
+            JOIN labels l ON l.segment_id = s.segment_id AND l.model_key = r.model_key
+                         AND l.taxonomy_key = r.taxonomy_key
+            WHERE r.state = 'tagged'"""
+    )
+    span = "archive, uri, start_s, end_s, segment_id, model_key, taxonomy_key"
+    attributes = [c for c in taxonomy if f"{c}_p" in taxonomy and f"{c}_margin" in taxonomy]
+    _long_view(
+        db,
+        "labels_long",
+        f"SELECT {span}, '' AS attribute, '' AS label, 0::FLOAT AS p, 0::FLOAT AS margin",
+        [
+            f"SELECT {span}, '{c}', {c}, {c}_p, {c}_margin FROM speech WHERE {c} IS NOT NULL"
+            for c in attributes
+        ],
+    )
+    styles = [c for c in taxonomy if c.startswith("style_")]
+    _long_view(
+        db,
+        "styles_long",
+        f"SELECT {span}, '' AS style, 0::FLOAT AS similarity",
+        [
+            f"SELECT {span}, '{c.removeprefix('style_')}', {c} FROM speech WHERE {c} IS NOT NULL"
+            for c in styles
+        ],
+    )
+
+
+def _long_view(db: duckdb.DuckDBPyConnection, name: str, shape: str, parts: list[str]) -> None:
+    """A union of parts; `shape` names and types its columns, so that no parts make no rows."""
+    empty = f"{shape} FROM speech WHERE false"
+    db.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join([empty, *parts])}")
+
+
+def _columns(db: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    return [row[0] for row in db.execute(f"DESCRIBE {view}").fetchall()]

@@ -1,0 +1,128 @@
+"""Arrow schemas of every table of a lake, with units.
+
+Every data row names the chunk that wrote it; it exists for readers once that chunk stands in
+`runs`, which is written last. Knows nothing of how tables are stored or queried.
+"""
+
+import pyarrow as pa
+
+TIME = pa.timestamp("us", tz="UTC")
+
+# One row per listed file per time it was processed; the latest committed one counts.
+RECORDINGS = pa.schema(
+    [
+        pa.field("archive", pa.string(), nullable=False),  # absolute folder or URL
+        pa.field("uri", pa.string(), nullable=False),  # path within the archive
+        pa.field("version", pa.string()),  # size and mtime, or etag: unchanged means skip
+        pa.field("size_bytes", pa.int64()),
+        pa.field("content_hash", pa.string()),  # blake2b-128 of the bytes; null if unreadable
+        pa.field("container", pa.string()),
+        pa.field("codec", pa.string()),
+        pa.field("sample_rate", pa.int32()),  # Hz, as recorded
+        pa.field("channels", pa.int32()),
+        pa.field("duration_s", pa.float64()),  # decoded, not what a header claims
+        pa.field("state", pa.string(), nullable=False),  # tagged | failed
+        pa.field("error_kind", pa.string()),
+        pa.field("error_message", pa.string()),
+        pa.field("segments_policy", pa.string(), nullable=False),
+        pa.field("model_key", pa.string(), nullable=False),
+        pa.field("taxonomy_key", pa.string(), nullable=False),
+        pa.field("processed_at", TIME, nullable=False),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("chunk_id", pa.string(), nullable=False),
+    ]
+)
+
+# One row per segment of a content: measures that need no model.
+SEGMENTS = pa.schema(
+    [
+        pa.field("segment_id", pa.string(), nullable=False),  # hash of content, start, end
+        pa.field("content_hash", pa.string(), nullable=False),
+        pa.field("segments_policy", pa.string(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),  # exact to the recording's own sample
+        pa.field("end_s", pa.float64(), nullable=False),
+        pa.field("rms_dbfs", pa.float32()),  # dB relative to full scale; -120 is digital silence
+        pa.field("peak_dbfs", pa.float32()),
+        pa.field("clipped_share", pa.float32()),  # of samples at or over full scale
+        pa.field("silent_share", pa.float32()),  # of 25 ms frames under -60 dBFS
+        pa.field("chunk_id", pa.string(), nullable=False),
+    ]
+)
+
+# One row per segment and model. Half floats as bytes: half the size, fastest to read.
+EMBEDDINGS = pa.schema(
+    [
+        pa.field("segment_id", pa.string(), nullable=False),
+        pa.field("model_key", pa.string(), nullable=False),
+        pa.field("embedding", pa.binary(), nullable=False),  # little-endian float16, L2-normalised
+        pa.field("chunk_id", pa.string(), nullable=False),
+    ]
+)
+
+# One row per segment, model and taxonomy, plus the taxonomy's own columns: for each attribute
+# NAME (string), NAME_p (0 to 1), NAME_margin (cosine, 0 to 2); for each style style_NAME (cosine).
+LABELS = pa.schema(
+    [
+        pa.field("segment_id", pa.string(), nullable=False),
+        pa.field("model_key", pa.string(), nullable=False),
+        pa.field("taxonomy_key", pa.string(), nullable=False),
+        pa.field("chunk_id", pa.string(), nullable=False),
+    ]
+)
+
+# The ledger: one row per committed chunk, and one of kind `run` when a run ends.
+RUNS = pa.schema(
+    [
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("chunk_id", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # chunk | run
+        pa.field("seq", pa.int64(), nullable=False),  # order of commits in this lake
+        pa.field("started_at", TIME, nullable=False),
+        pa.field("committed_at", TIME, nullable=False),
+        pa.field("archive", pa.string(), nullable=False),
+        pa.field("segments_policy", pa.string(), nullable=False),
+        pa.field("model_key", pa.string(), nullable=False),
+        pa.field("taxonomy_key", pa.string(), nullable=False),
+        pa.field("files", pa.int64(), nullable=False),  # in: listed for a run, given for a chunk
+        pa.field("tagged", pa.int64(), nullable=False),
+        pa.field("failed", pa.int64(), nullable=False),
+        pa.field("unchanged", pa.int64(), nullable=False),
+        pa.field("segments", pa.int64(), nullable=False),
+        pa.field("audio_s", pa.float64(), nullable=False),
+    ]
+)
+
+TABLES = {
+    "recordings": RECORDINGS,
+    "segments": SEGMENTS,
+    "embeddings": EMBEDDINGS,
+    "labels": LABELS,
+    "runs": RUNS,
+}
+
+# The `speech` view: these, around the taxonomy's own columns.
+SPEECH_COLUMNS = {
+    "archive": "r.archive",
+    "uri": "r.uri",
+    "start_s": "s.start_s",
+    "end_s": "s.end_s",
+    "duration_s": "s.end_s - s.start_s",
+    "rms_dbfs": "s.rms_dbfs",
+    "peak_dbfs": "s.peak_dbfs",
+    "clipped_share": "s.clipped_share",
+    "silent_share": "s.silent_share",
+    "codec": "r.codec",
+    "sample_rate": "r.sample_rate",
+    "channels": "r.channels",
+    "recording_duration_s": "r.duration_s",
+    "content_hash": "r.content_hash",
+    "segment_id": "s.segment_id",
+    "model_key": "r.model_key",
+    "taxonomy_key": "r.taxonomy_key",
+    "processed_at": "r.processed_at",
+}
+
+
+def with_taxonomy(columns: list[tuple[str, pa.DataType]]) -> pa.Schema:
+    """The labels schema with a taxonomy's columns."""
+    return pa.schema([*LABELS, *(pa.field(name, type_) for name, type_ in columns)])

@@ -1,0 +1,153 @@
+"""What is asked of every segment: attributes with labels and prompts, and style descriptions.
+
+Read from one YAML file (the default stands beside this module and documents the format); known by
+the hash of its content. Knows nothing of models, scores or tables beyond the columns it names.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.errors import TaxonomyError
+from pipelines.schemas import SPEECH_COLUMNS
+
+DEFAULT = Path(__file__).with_name("taxonomy.yaml")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One question with one answer: for each label, the prompts that stand for it."""
+
+    name: str
+    prompts: dict[str, tuple[str, ...]]
+
+    @property
+    def columns(self) -> tuple[str, str, str]:
+        """Label, its probability, and its cosine margin over the second."""
+        return self.name, f"{self.name}_p", f"{self.name}_margin"
+
+
+@dataclass(frozen=True)
+class Style:
+    """One description to compare with."""
+
+    name: str
+    description: str
+
+    @property
+    def column(self) -> str:
+        return f"style_{self.name}"
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    attributes: tuple[Attribute, ...]
+    styles: tuple[Style, ...]
+
+    @property
+    def key(self) -> str:
+        """16 hex digits: the same for the same prompts in the same order, however the file is
+        written."""
+        content = json.dumps(asdict(self), ensure_ascii=False, sort_keys=False)
+        return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+    @property
+    def columns(self) -> list[str]:
+        return [
+            *(column for attribute in self.attributes for column in attribute.columns),
+            *(style.column for style in self.styles),
+        ]
+
+
+def load(path: str | Path | None = None) -> Taxonomy:
+    """The taxonomy in a YAML file, or the default one.
+
+    Raises TaxonomyError for a missing file, bad YAML or an entry it cannot use, naming it.
+    """
+    path = Path(path) if path else DEFAULT
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaxonomyError(f"taxonomy {path}: {error}; expected a YAML file in UTF-8") from error
+
+
+def parse(text: str, origin: str = "taxonomy") -> Taxonomy:
+    """YAML text to a Taxonomy; `origin` is named in errors. Raises TaxonomyError."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise TaxonomyError(f"{origin}: not YAML: {error}") from error
+    if not isinstance(data, dict) or not set(data) <= {"attributes", "styles"}:
+        found = sorted(map(str, data)) if isinstance(data, dict) else type(data).__name__
+        raise TaxonomyError(f"{origin}: found {found}; expected `attributes` and `styles`")
+    attributes = tuple(
+        _attribute(name, body, f"{origin}: attribute {name!r}")
+        for name, body in _mapping(data.get("attributes"), f"{origin}: attributes").items()
+    )
+    styles = tuple(
+        Style(_name(name, origin), _texts(body, f"{origin}: style {name!r}", one=True)[0])
+        for name, body in _mapping(data.get("styles"), f"{origin}: styles").items()
+    )
+    taxonomy = Taxonomy(attributes, styles)
+    columns = taxonomy.columns
+    if not columns:
+        raise TaxonomyError(f"{origin}: no attribute and no style; expected at least one")
+    taken = [*columns, *SPEECH_COLUMNS]
+    if twice := sorted({column for column in columns if taken.count(column) > 1}):
+        raise TaxonomyError(f"{origin}: the columns {twice} are taken already; rename an entry")
+    return taxonomy
+
+
+def _attribute(name: Any, body: Any, where: str) -> Attribute:
+    body = _mapping(body, where)
+    if not {"labels"} <= set(body) <= {"labels", "templates"}:
+        raise TaxonomyError(f"{where}: has {sorted(body)}; expected `labels`, maybe `templates`")
+    labels = body["labels"]
+    if isinstance(labels, list):
+        labels = {label: label for label in labels}
+    wordings = {
+        _texts(label, f"{where}, a label", one=True)[0]: _texts(words, f"{where}, {label!r}")
+        for label, words in _mapping(labels, f"{where}, labels").items()
+    }
+    if len(wordings) < 2:
+        raise TaxonomyError(
+            f"{where}: labels {list(wordings)}; expected at least two to choose from"
+        )
+    templates = _texts(body.get("templates", "{}"), f"{where}, templates")
+    if wrong := [template for template in templates if "{}" not in template]:
+        raise TaxonomyError(f"{where}: templates {wrong} have no {{}} for the label's wording")
+    prompts = {
+        label: tuple(t.replace("{}", word) for t in templates for word in words)
+        for label, words in wordings.items()
+    }
+    return Attribute(_name(name, where), prompts)
+
+
+def _mapping(value: Any, where: str) -> dict[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TaxonomyError(f"{where}: found {value!r}; expected names with their entries")
+    return value
+
+
+def _texts(value: Any, where: str, one: bool = False) -> list[str]:
+    texts = value if isinstance(value, list) and not one else [value]
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise TaxonomyError(f"{where}: found {value!r}; expected text" + (" or a list" * (not one)))
+    return [text.strip() for text in texts]
+
+
+def _name(value: Any, where: str) -> str:
+    """Names become SQL columns: plain ones need no quoting anywhere."""
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise TaxonomyError(
+            f"{where}: name {value!r}; expected small letters, digits and _, a letter first"
+        )
+    return value
