@@ -4,6 +4,7 @@ Works clip by clip, before any padding: the mirrored edges of a padded batch wou
 features of its shorter clips. Knows nothing of files or models.
 """
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from clsp.errors import InputError
 SAMPLE_RATE = 16_000  # Hz
 NUM_MEL_BINS = 128
 FRAME_SHIFT_SAMPLES = 160  # 10 ms; a frame is 25 ms
+MAX_KERNEL = 1 << 25  # coefficients of a resampling kernel: 128 MB
 MIN_FRAMES = 9  # what the front end's convolutions need for one output frame
 MIN_SAMPLES = MIN_FRAMES * FRAME_SHIFT_SAMPLES - FRAME_SHIFT_SAMPLES // 2  # 1,360: 85 ms
 
@@ -28,19 +30,27 @@ def num_frames(samples: int) -> int:
 def resample(waveform: Tensor, sample_rate: int) -> Tensor:
     """(..., samples) at `sample_rate` Hz to (..., samples) at 16 kHz.
 
-    torchaudio's windowed sinc with its defaults (Hann, width 6, rolloff 0.99), as upstream.
+    To the bit torchaudio.functional.resample with its defaults, as upstream: windowed sinc (Hann,
+    width 6, rolloff 0.99). Raises InputError for a rate so odd that its kernel would not fit in
+    memory.
     """
     if sample_rate == SAMPLE_RATE:
         return waveform
-    if sample_rate <= 0:
-        raise InputError(f"sample rate {sample_rate} Hz: expected a positive number")
     return _resampler(sample_rate).to(waveform.device)(waveform)
 
 
 @lru_cache(maxsize=32)
 def _resampler(sample_rate: int) -> torchaudio.transforms.Resample:
     """The kernel costs more than resampling a short clip with it: keep it."""
-    return torchaudio.transforms.Resample(sample_rate, SAMPLE_RATE)
+    common = math.gcd(sample_rate, SAMPLE_RATE)
+    old, new = sample_rate // common, SAMPLE_RATE // common
+    if sample_rate <= 0 or new * (old + 12 * max(1.0, old / new)) > MAX_KERNEL:
+        raise InputError(
+            f"a sample rate of {sample_rate} Hz, which has too little in common with 16000 Hz. "
+            "Convert the recording to a usual rate, such as 16000, 44100 or 48000 Hz"
+        )
+    # Without the dtype the kernel is computed in float64, and differs by up to 2e-5.
+    return torchaudio.transforms.Resample(sample_rate, SAMPLE_RATE, dtype=torch.float32)
 
 
 def fbank(waveform: Tensor) -> Tensor:

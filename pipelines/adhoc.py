@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.archive import list_archive
+from pipelines.jobs import Chunk, Job, model_key
 from pipelines.segments import SegmentPolicy
 from pipelines.taxonomy import Taxonomy
-from pipelines.worker import Chunk, Job, Worker, model_key
+from pipelines.worker import Worker
 
 if TYPE_CHECKING:
     from clsp.model import CLSPModel

@@ -24,10 +24,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pipelines.errors import ArchiveNotFound, ArchiveUnreachable, FailureKind, RecordingError
 
@@ -95,7 +95,7 @@ def list_archive(
         stat = root.stat()
     except OSError as exc:
         raise ArchiveNotFound(
-            f"no archive at {source!r} (looked at {root}: {exc.strerror}). "
+            f"no archive at {source!r} (looked at {str(root)!r}: {exc.strerror}). "
             "Give a folder, a file, or a URL such as s3://bucket/calls."
         ) from exc
     if root.is_file():
@@ -110,15 +110,21 @@ def archive_id(source: str) -> str:
     """The archive's name in the tables: its absolute root, without a trailing slash.
 
     Local: the resolved posix path, so that two ways to write one folder are one archive. Remote:
-    the URL without user, password, query or fragment, which is where credentials sit.
+    the URL without user and password, and on the web without query: where credentials sit.
     """
     if not is_remote(source):
         return _text(_local_root(source).as_posix())
-    url = urlsplit(source)
-    if not url.netloc and not url.path.startswith("/"):  # chained or opaque: nothing to take off
-        return source.rstrip("/")
-    host = url.netloc.rpartition("@")[2]
-    return f"{url.scheme.lower()}://{host}{url.path}".rstrip("/")
+    return "::".join(_without_credentials(link) for link in source.split("::")).rstrip("/")
+
+
+def _without_credentials(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    scheme, (host, slash, path) = scheme.lower(), rest.partition("/")
+    if scheme in ("http", "https"):
+        path = re.split("[?#]", path)[0]
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def is_remote(source: str) -> bool:
@@ -188,17 +194,22 @@ def _walk(
         if folder.inode in inside:
             return
         inside = (*inside, folder.inode)
+
+    def excluded(uri: str) -> bool:
+        return any(_matches(uri, pattern) for pattern in exclude)
+
+    def fail(name: str, exc: OSError) -> None:
+        if not excluded(uri := prefix + _text(name)):
+            on_error(uri, exc)
+
     try:
-        nodes = sorted(
-            scan(folder.path, lambda name, exc: on_error(prefix + _text(name), exc)),
-            key=lambda node: node.sort_key,
-        )
+        nodes = sorted(scan(folder.path, fail), key=lambda node: node.sort_key)
     except OSError as exc:
         on_error(prefix.rstrip("/"), exc)
         return
     for node in nodes:
         uri = prefix + node.name
-        if any(_matches(uri, pattern) for pattern in exclude):
+        if excluded(uri):
             continue
         if node.is_folder:
             yield from _walk(scan, node, uri + "/", include, exclude, on_error, inside)
@@ -323,17 +334,11 @@ def _list_remote(
 
 def _stamp(info: dict[str, Any]) -> str:
     """What the store says changes with the content: an entity tag, else a time."""
-    keys = (
-        "ETag",
-        "etag",
-        "md5Hash",
-        "LastModified",
-        "last_modified",
-        "mtime",
-        "updated",
-        "created",
-    )
-    return next((str(info[key]).strip('"') for key in keys if info.get(key)), "")
+    keys = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created")
+    for key in keys:
+        if value := info.get(key):  # some stores give a datetime here and a number there
+            return str(value.timestamp() if isinstance(value, datetime) else value).strip('"')
+    return ""
 
 
 def _remote_version(info: dict[str, Any]) -> str:

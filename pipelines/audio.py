@@ -1,7 +1,7 @@
 """Opens recordings of any format and hands out their samples: float32, mono, in blocks.
 
-Knows libsndfile, FFmpeg and torchaudio's resampler. Does not know where a file came from, nor what
-a segment is. Memory stays flat however long the recording.
+Knows libsndfile and FFmpeg. Does not know where a file came from, nor what a segment is. Memory
+stays flat however long the recording.
 
 Who decodes is told by the first bytes, never by the name: WAV, FLAC, Ogg and the like go to
 libsndfile; where it gives up or finds no sample, and for everything else, to FFmpeg. Both are shown
@@ -19,34 +19,22 @@ complete: nothing in those formats tells.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
-from clsp.errors import InputError
 from pipelines.errors import FailureKind, RecordingError
 
-if TYPE_CHECKING:
-    import torchaudio
-
-SAMPLE_RATE = 16_000  # Hz, what the model hears
 BLOCK_FRAMES = 1 << 16  # samples per channel: 4 s at 16 kHz
 PIECE_FRAMES = 1 << 14  # read from libsndfile at once: an error loses the piece it is in
 MISSING_S = 0.25  # a file this much shorter than its header says is truncated; padding is less
 TAIL_BYTES = 1 << 13  # of tags or padding after an MP3's last frame
-MAX_KERNEL = 1 << 25  # coefficients of a resampling kernel: 128 MB
-
-FLOOR_DBFS = -120.0  # stands for digital silence, whose level would be -inf
-SILENT_DBFS = -60.0
-FRAME_S = 0.025
-CLIP_LEVEL = 0.999  # of full scale
 
 # First bytes of what libsndfile reads: WAV (AVI too, which it declines), RF64, Wave64, AIFF, FLAC,
 # Ogg, CAF, AU, NIST SPHERE, VOC; and of what only FFmpeg does: Matroska, ASF, MP3 with tags.
@@ -79,16 +67,6 @@ class AudioInfo:
     sample_rate: int  # Hz, as decoded
     channels: int
     duration_s: float | None  # as declared, before decoding; None where the file does not tell
-
-
-@dataclass(frozen=True)
-class Loudness:
-    """Cheap measures of a segment. dBFS: 0 is full scale (1.0), -120 stands for digital silence."""
-
-    rms_dbfs: float
-    peak_dbfs: float
-    clipped_share: float  # of samples at 0.999 of full scale or over, 0 to 1
-    silent_share: float  # of 25 ms frames whose RMS is under -60 dBFS, 0 to 1
 
 
 @dataclass
@@ -340,64 +318,3 @@ def _mono(frame: Any) -> np.ndarray:
         middle, full_scale = _INTEGERS.get(array.dtype.name, (0, 1))
         array = (array.astype(np.float32) - np.float32(middle)) / np.float32(full_scale)
     return np.asarray(array[0] if len(array) == 1 else array.mean(axis=0))
-
-
-# --- samples -------------------------------------------------------------------------------------
-
-
-def to_16k(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """One segment (samples,) at `sample_rate` Hz to float32 (samples,) at 16 kHz.
-
-    To the bit torchaudio.functional.resample with its defaults (windowed sinc, Hann, width 6,
-    rolloff 0.99). Raises RecordingError(unsupported) for a rate so odd that its kernel would not
-    fit in memory.
-    """
-    if sample_rate == SAMPLE_RATE:
-        return samples.astype(np.float32, copy=False)
-    import torch
-
-    with torch.inference_mode():
-        waveform = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
-        return np.asarray(_resampler(sample_rate)(waveform).numpy())
-
-
-@lru_cache(maxsize=16)
-def _resampler(sample_rate: int) -> torchaudio.transforms.Resample:
-    """Computing the kernel costs more than using it on a short clip."""
-    import torch
-    import torchaudio
-
-    common = math.gcd(sample_rate, SAMPLE_RATE)
-    old, new = sample_rate // common, SAMPLE_RATE // common
-    if sample_rate <= 0 or new * (old + 12 * max(1.0, old / new)) > MAX_KERNEL:
-        raise RecordingError(
-            FailureKind.UNSUPPORTED,
-            f"a sample rate of {sample_rate} Hz, which has too little in common with 16000 Hz. "
-            "Convert the recording to a usual rate, such as 16000, 44100 or 48000 Hz.",
-        )
-    # Without the dtype the kernel is computed in float64, and differs by up to 2e-5.
-    return torchaudio.transforms.Resample(sample_rate, SAMPLE_RATE, dtype=torch.float32)
-
-
-def loudness(samples: np.ndarray, sample_rate: int) -> Loudness:
-    """Measures of a mono segment (samples,), at its own rate: resampling would round off clipping.
-
-    A frame at the end that is not full counts only when it is the only one. Raises InputError for
-    no samples.
-    """
-    if len(samples) == 0:
-        raise InputError("no samples: expected at least one to measure loudness")
-    power = np.square(samples, dtype=np.float64)
-    frame = min(len(power), max(1, round(FRAME_S * sample_rate)))
-    frames = power[: len(power) - len(power) % frame].reshape(-1, frame).mean(axis=1)
-    size = np.abs(samples)
-    return Loudness(
-        rms_dbfs=_dbfs(float(power.mean()) ** 0.5),
-        peak_dbfs=_dbfs(float(size.max())),
-        clipped_share=float((size >= CLIP_LEVEL).mean()),
-        silent_share=float((frames < 10 ** (SILENT_DBFS / 10)).mean()),
-    )
-
-
-def _dbfs(amplitude: float) -> float:
-    return max(FLOOR_DBFS, 20 * math.log10(amplitude)) if amplitude > 0 else FLOOR_DBFS

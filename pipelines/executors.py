@@ -19,8 +19,9 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.errors import FailureKind, RecordingError
+from pipelines.jobs import Chunk, ChunkResult, Job, Outcome, recordings_table
 from pipelines.settings import TagSettings
-from pipelines.worker import Chunk, ChunkResult, Job, Outcome, Worker, recordings_table
+from pipelines.worker import Worker
 
 IN_FLIGHT = 2  # chunks per actor: one running, one waiting, so that no actor idles
 CPUS_PER_ACTOR = 4

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import QueryError, SettingsError
+from pipelines.jobs import model_key
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
-from pipelines.worker import model_key
 
 if TYPE_CHECKING:
     from clsp.model import CLSPModel

@@ -9,20 +9,17 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-
 from clsp.checkpoint import resolve
-from pipelines import schemas, taxonomy
+from pipelines import taxonomy
 from pipelines.archive import FileEntry, archive_id, list_archive
 from pipelines.errors import FailureKind, RecordingError
 from pipelines.executors import OnFile, executor, ignore_file
+from pipelines.jobs import Chunk, ChunkResult, Job, Outcome, model_key, recordings_table
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
+from pipelines.relabel import relabel
 from pipelines.segments import SegmentPolicy
 from pipelines.settings import TagSettings
-from pipelines.worker import Chunk, ChunkResult, Job, Outcome, model_key, recordings_table
-
-RELABEL_RECORDINGS = 20_000  # per chunk
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,7 @@ def results(plan: Plan, on_file: OnFile = ignore_file) -> Iterator[ChunkResult]:
         with executor(plan.settings, plan.job, on_file) as run:
             yield from run(plan.chunks)
     if plan.relabel:
-        yield from _relabelled(plan)
+        yield from relabel(Lake(plan.settings.lake), plan.job, plan.relabel)
 
 
 def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
@@ -288,51 +285,6 @@ def _unlisted(plan: Plan) -> ChunkResult:
     ]
     tables = {"recordings": recordings_table(plan.job, chunk_id, outcomes)}
     return ChunkResult(Chunk(chunk_id, ()), tables, 0, len(outcomes), 0, 0.0, datetime.now(UTC))
-
-
-def _relabelled(plan: Plan) -> Iterator[ChunkResult]:
-    """New labels from stored embeddings: the audio is not touched."""
-    import clsp
-    from pipelines.label import Labeller, labels_table, unpack
-
-    job = plan.job
-    labeller = Labeller(clsp.load(job.model), job.taxonomy)
-    lake = Lake(plan.settings.lake)
-    for number, start in enumerate(range(0, len(plan.relabel), RELABEL_RECORDINGS)):
-        began, chunk_id = datetime.now(UTC), f"{job.run_id}-relabel-{number:05d}"
-        uris = list(plan.relabel[start : start + RELABEL_RECORDINGS])
-        with connect(lake) as db:
-            db.register("wanted", pa.table({"uri": uris}))
-            recordings = arrow(
-                db,
-                "SELECT r.* FROM recordings r JOIN wanted USING (uri) WHERE archive = ?",
-                job.archive,
-            )
-            embeddings = arrow(
-                db,
-                """SELECT DISTINCT e.segment_id, e.embedding FROM recordings r
-                   JOIN wanted USING (uri)
-                   JOIN segments s USING (content_hash, segments_policy)
-                   JOIN embeddings e ON e.segment_id = s.segment_id AND e.model_key = r.model_key
-                   WHERE r.archive = ? ORDER BY e.segment_id""",
-                job.archive,
-            )
-        for name, value in {
-            "taxonomy_key": job.taxonomy.key,
-            "processed_at": began,
-            "run_id": job.run_id,
-            "chunk_id": chunk_id,
-        }.items():
-            index = recordings.schema.get_field_index(name)
-            column = pa.array([value] * len(recordings), schemas.RECORDINGS.field(name).type)
-            recordings = recordings.set_column(index, name, column)
-        ids = embeddings["segment_id"].to_pylist()
-        vectors = unpack(embeddings["embedding"], labeller.model.config.joint_dim)
-        tables = {
-            "recordings": recordings.cast(schemas.RECORDINGS),
-            "labels": labels_table(labeller, vectors, ids, job.model_key, chunk_id),
-        }
-        yield ChunkResult(Chunk(chunk_id, ()), tables, len(recordings), 0, len(ids), 0.0, began)
 
 
 # ---- the ledger -------------------------------------------------------------------------------

@@ -7,88 +7,33 @@ it. Knows nothing of lakes, plans or Ray.
 import queue
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
-from hashlib import blake2b
 from threading import Event
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from clsp.errors import CheckpointMismatch, TransientError
 from pipelines import schemas
 from pipelines.archive import FileEntry, content_hash, open_local
-from pipelines.audio import AudioInfo, Loudness, loudness, open_recording, to_16k
+from pipelines.audio import open_recording
 from pipelines.errors import FailureKind, RecordingError
-from pipelines.segments import Segment, SegmentPolicy, cut
-from pipelines.taxonomy import Taxonomy
-
-# Bump when the same file would give other features: part of the model key.
-PREPROCESSING = "p1"  # channel mean, one segment resampled alone by torchaudio's sinc, fbank
+from pipelines.jobs import (
+    Chunk,
+    ChunkResult,
+    Job,
+    Outcome,
+    model_key,
+    recordings_table,
+    segment_id,
+)
+from pipelines.samples import loudness, to_16k
+from pipelines.segments import cut
 
 WINDOW_S = 600.0  # audio held as features while it is sorted by length: about 30 MB
 QUEUED_SEGMENTS = 4  # per file that a thread decodes ahead
-
-
-@dataclass(frozen=True)
-class Job:
-    """All a worker must know besides the files. Small and picklable: it travels to other nodes."""
-
-    archive: str
-    model: str  # what clsp.load takes
-    model_key: str  # what the driver resolved it to; a worker that finds another refuses to start
-    taxonomy: Taxonomy
-    policy: SegmentPolicy
-    run_id: str
-    device: str = "auto"  # auto | cpu | cuda | cuda:N
-    batch_s: float = 60.0  # audio in one batch, padding included
-    threads: int | None = None  # torch's; None leaves torch's own choice
-    decode_threads: int = 2
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Files processed, committed and retried together: minutes of work."""
-
-    chunk_id: str
-    entries: tuple[FileEntry, ...]
-
-
-@dataclass
-class ChunkResult:
-    """A chunk's rows, ready to commit. tables: by name, in the lake's schemas."""
-
-    chunk: Chunk
-    tables: dict[str, pa.Table]
-    tagged: int
-    failed: int
-    segments: int
-    audio_s: float
-    started_at: datetime
-
-
-@dataclass
-class Outcome:
-    """What became of one file."""
-
-    entry: FileEntry
-    content_hash: str | None = None
-    info: AudioInfo | None = None
-    duration_s: float = 0.0
-    spans: list[tuple[Segment, Loudness]] = field(default_factory=list)  # samples dropped
-    embeddings: dict[int, np.ndarray] = field(default_factory=dict)  # by segment index
-    error: RecordingError | None = None
-    copy_of: "Outcome | None" = None  # the same bytes under another name in this chunk
-
-
-def model_key(name: str, revision: str, precision: str = "float32") -> str:
-    """Everything that an embedding depends on besides the audio."""
-    return f"{name}@{revision[:16]}+{precision}+{PREPROCESSING}"
-
-
-def segment_id(content: str, start_sample: int, end_sample: int) -> str:
-    """32 hex digits naming a span of a content, whatever policy cut it."""
-    return blake2b(f"{content}:{start_sample}:{end_sample}".encode(), digest_size=16).hexdigest()
 
 
 class Worker:
@@ -110,8 +55,6 @@ class Worker:
         self.dim = self.model.config.joint_dim
         found = model_key(self.model.checkpoint.name, self.model.checkpoint.revision)
         if found != job.model_key:
-            from clsp.errors import CheckpointMismatch
-
             raise CheckpointMismatch(
                 f"model {job.model!r} is {found} here; the driver planned with {job.model_key}. "
                 "Give every node the same files"
@@ -177,39 +120,44 @@ class Worker:
     def _next(
         self, outcome: Outcome, ready: "queue.Queue[Any]", first: dict[str, Outcome]
     ) -> tuple[Outcome, Iterator[tuple[float, np.ndarray]]]:
-        def segments() -> Iterator[tuple[float, np.ndarray]]:
+        def items() -> Iterator[Any]:
             while (item := ready.get()) is not None:
-                if isinstance(item, RecordingError):
+                if isinstance(item, Exception):
                     raise item
                 yield item
 
-        def drained() -> Iterator[tuple[float, np.ndarray]]:
-            for _ in segments():
+        def drained() -> Iterator[Any]:
+            for _ in segments:
                 pass
             yield from ()
 
-        head = ready.get()  # the content hash, or the error that kept it from being read
-        if isinstance(head, RecordingError):
-            outcome.error = head
+        segments = items()
+        try:
+            content = next(segments)
+        except RecordingError as error:
+            outcome.error = error
             return outcome, iter(())
-        if head in first:
-            outcome.copy_of = first[head]
+        if content in first:
+            outcome.copy_of = first[content]
             return outcome, drained()
-        first[head] = outcome
-        return outcome, segments()
+        first[content] = outcome
+        return outcome, segments
 
     def _decode(self, outcome: Outcome, ready: "queue.Queue[Any]", stop: Event) -> None:
-        """Runs in a thread. Puts the content hash, then (seconds, features) each, then None; or a
-        RecordingError instead of what it could not give."""
-
-        def put(item: Any) -> None:
+        """Runs in a thread, until the file is done or nobody wants it any more."""
+        for item in self._items(outcome):
             while not stop.is_set():
                 try:
-                    return ready.put(item, timeout=0.2)
+                    ready.put(item, timeout=0.2)
+                    break
                 except queue.Full:
                     continue
-            raise _Stopped
+            else:
+                return
 
+    def _items(self, outcome: Outcome) -> Iterator[Any]:
+        """The content hash, then (seconds, features) of each segment, then None; or, in place of
+        what could not be had, the error: a RecordingError, or a transient one that ends the run."""
         import torch
 
         from clsp.features import fbank
@@ -217,7 +165,7 @@ class Worker:
         try:
             with open_local(outcome.entry) as path:
                 outcome.content_hash = content_hash(path)
-                put(outcome.content_hash)
+                yield outcome.content_hash
                 with open_recording(path) as recording:
                     outcome.info = recording.info
                     for segment in cut(self.job.policy, recording):
@@ -225,15 +173,13 @@ class Worker:
                         features = fbank(torch.from_numpy(to_16k(samples, rate)))
                         outcome.spans.append((segment.without_samples(), loudness(samples, rate)))
                         outcome.duration_s = segment.end_s
-                        put((segment.end_s - segment.start_s, features.numpy()))
-            put(None)
-        except _Stopped:
-            return
-        except RecordingError as error:
-            _put_last(ready, error, stop)
+                        yield segment.end_s - segment.start_s, features.numpy()
+            yield None
+        except (RecordingError, TransientError) as error:
+            yield error
         except Exception as error:  # the boundary of one file: whatever it is, it costs that file
             kind = FailureKind.UNREADABLE if isinstance(error, OSError) else FailureKind.INTERNAL
-            _put_last(ready, RecordingError(kind, f"{type(error).__name__}: {error}"), stop)
+            yield RecordingError(kind, f"{type(error).__name__}: {error}")
 
     # ---- embedding --------------------------------------------------------------------------
 
@@ -294,7 +240,7 @@ class Worker:
             ),
             "labels": labels_table(self.labeller, vectors, ids, key, chunk.chunk_id),
         }
-        failed = sum(_error(o) is not None for o in outcomes)
+        failed = sum(o.failure is not None for o in outcomes)
         return ChunkResult(
             chunk=chunk,
             tables=tables,
@@ -304,55 +250,6 @@ class Worker:
             audio_s=float(sum(o.duration_s for o in good)),
             started_at=started,
         )
-
-
-class _Stopped(Exception):
-    """The consumer went away; a decode thread ends quietly."""
-
-
-def _put_last(ready: "queue.Queue[Any]", item: RecordingError, stop: Event) -> None:
-    while not stop.is_set():
-        try:
-            return ready.put(item, timeout=0.2)
-        except queue.Full:
-            continue
-
-
-def _error(outcome: Outcome) -> RecordingError | None:
-    return outcome.copy_of.error if outcome.copy_of else outcome.error
-
-
-def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa.Table:
-    """One row per file, tagged or failed."""
-    now = datetime.now(UTC)
-    rows = []
-    for outcome in outcomes:
-        told = outcome.copy_of or outcome
-        info, error = told.info, told.error
-        rows.append(
-            {
-                "archive": job.archive,
-                "uri": outcome.entry.uri,
-                "version": outcome.entry.version,
-                "size_bytes": outcome.entry.size_bytes,
-                "content_hash": outcome.content_hash,
-                "container": info and info.container,
-                "codec": info and info.codec,
-                "sample_rate": info and info.sample_rate,
-                "channels": info and info.channels,
-                "duration_s": told.duration_s if error is None else info and info.duration_s,
-                "state": "tagged" if error is None else "failed",
-                "error_kind": error and str(error.kind),
-                "error_message": error and error.message,
-                "segments_policy": job.policy.key,
-                "model_key": job.model_key,
-                "taxonomy_key": job.taxonomy.key,
-                "processed_at": now,
-                "run_id": job.run_id,
-                "chunk_id": chunk_id,
-            }
-        )
-    return pa.Table.from_pylist(rows, schemas.RECORDINGS)
 
 
 def batches(lengths: list[int], budget: float) -> Iterator[range]:

@@ -1,0 +1,64 @@
+"""A tagging run as a person sees it: progress while it runs, a few lines when it is done."""
+
+from typing import Any
+
+from flows.console import duration, out, print_json, progress
+
+
+def watched(given: dict[str, Any], flow: bool, shown: bool) -> dict[str, Any]:
+    """Run `clsp tag` with these settings, as a Prefect flow or not; returns the report."""
+    with progress(shown) as bar:
+        task = bar.add_task("planning", total=None, rate="")
+        audio_s = 0.0
+
+        def on_plan(plan: Any) -> None:
+            bar.reset(task, description="tagging", total=plan.files)
+
+        def on_file(seconds: float) -> None:
+            nonlocal audio_s
+            audio_s += seconds
+            elapsed = bar.tasks[0].elapsed or 1e-9
+            rate = f"{duration(audio_s)} of audio, {audio_s / elapsed:.0f}x real time"
+            bar.update(task, advance=1, rate=rate)
+
+        if flow:
+            from flows.tag import tag_archive, watchers
+
+            token = watchers.set((on_plan, on_file))
+            try:
+                return tag_archive(**given)
+            finally:
+                watchers.reset(token)
+        from pipelines.settings import TagSettings
+        from pipelines.tagging import tag as tag_now
+
+        for name in {"include", "exclude"} & set(given):
+            given[name] = tuple(given[name])
+        return tag_now(TagSettings(**given), on_plan, on_file).as_dict()
+
+
+def show(report: dict[str, Any], json: bool) -> None:
+    """The report of a run, for a person or a script."""
+    if json:
+        return print_json(report)
+    done = report["tagged"] + report["relabelled"] + report["failed"]
+    if not done:
+        out.print(
+            f"Nothing to do: all {report['unchanged']} files of {report['archive']} are unchanged."
+        )
+        return
+    parts = [f"[bold]{report['tagged']} tagged[/bold]"]
+    if report["relabelled"]:
+        parts.append(f"{report['relabelled']} relabelled without reading audio")
+    if report["unchanged"]:
+        parts.append(f"{report['unchanged']} unchanged")
+    if report["failed"]:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in report["failures"].items())
+        parts.append(f"[yellow]{report['failed']} failed[/yellow] ({kinds})")
+    out.print(" · ".join(parts))
+    out.print(
+        f"{report['segments']} segments, {duration(report['audio_s'])} of audio in "
+        f"{duration(report['seconds'])}; model {report['model_key']}"
+    )
+    if report["failed"]:
+        out.print('Why: clsp sql "SELECT uri, error_kind, error_message FROM failures" --lake DIR')

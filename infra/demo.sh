@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The main job on the sample archive: the Prefect flow on a local Ray, then what it is for.
+# Nothing outside a temporary folder is touched; no network, no server, no apt package.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+lake=$(mktemp -d)/lake
+trap 'rm -rf "$(dirname "$lake")"' EXIT
+export HF_HUB_OFFLINE=1 PREFECT_HOME="$(dirname "$lake")/prefect"
+archive=tests/data/sample-archive
+
+run() { printf '\n\033[1m$ clsp'; printf ' %q' "$@"; printf '\033[0m\n'; .venv/bin/clsp "$@"; }
+
+run tag "$archive" --lake "$lake" --executor ray --flow --chunk-files 8
+run sql --lake "$lake" \
+  "SELECT uri, gender, round(gender_p, 2) AS gender_p, pitch, volume, whisper, speaking_rate AS rate,
+          recording_quality AS quality
+   FROM speech ORDER BY uri"
+run search --lake "$lake" -k 3 "a woman whispering"
+run sql --lake "$lake" "SELECT uri, error_kind, error_message FROM failures ORDER BY uri"
+run tag "$archive" --lake "$lake"

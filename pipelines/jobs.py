@@ -1,0 +1,122 @@
+"""What travels between the driver and its workers: jobs, chunks, what became of files, rows.
+
+Small, picklable, quick to import. Knows nothing of how work is done or where.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines import schemas
+from pipelines.archive import FileEntry
+from pipelines.audio import AudioInfo
+from pipelines.errors import RecordingError
+from pipelines.samples import Loudness
+from pipelines.segments import Segment, SegmentPolicy
+from pipelines.taxonomy import Taxonomy
+
+# Bump when the same file would give other features: part of the model key.
+PREPROCESSING = "p1"  # channel mean, one segment resampled alone by torchaudio's sinc, fbank
+
+
+@dataclass(frozen=True)
+class Job:
+    """All a worker must know besides the files. Small and picklable: it travels to other nodes."""
+
+    archive: str
+    model: str  # what clsp.load takes
+    model_key: str  # what the driver resolved it to; a worker that finds another refuses to start
+    taxonomy: Taxonomy
+    policy: SegmentPolicy
+    run_id: str
+    device: str = "auto"  # auto | cpu | cuda | cuda:N
+    batch_s: float = 60.0  # audio in one batch, padding included
+    threads: int | None = None  # torch's; None leaves torch's own choice
+    decode_threads: int = 2
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Files processed, committed and retried together: minutes of work."""
+
+    chunk_id: str
+    entries: tuple[FileEntry, ...]
+
+
+@dataclass
+class ChunkResult:
+    """A chunk's rows, ready to commit. tables: by name, in the lake's schemas."""
+
+    chunk: Chunk
+    tables: dict[str, pa.Table]
+    tagged: int
+    failed: int
+    segments: int
+    audio_s: float
+    started_at: datetime
+
+
+@dataclass
+class Outcome:
+    """What became of one file."""
+
+    entry: FileEntry
+    content_hash: str | None = None
+    info: AudioInfo | None = None
+    duration_s: float = 0.0
+    spans: list[tuple[Segment, Loudness]] = field(default_factory=list)  # samples dropped
+    embeddings: dict[int, np.ndarray] = field(default_factory=dict)  # by segment index
+    error: RecordingError | None = None
+    copy_of: "Outcome | None" = None  # the same bytes under another name in this chunk
+
+    @property
+    def failure(self) -> RecordingError | None:
+        """Why there are no rows; a copy shares the fate of what it copies."""
+        return self.copy_of.error if self.copy_of else self.error
+
+
+def model_key(name: str, revision: str, precision: str = "float32") -> str:
+    """Everything that an embedding depends on besides the audio."""
+    return f"{name}@{revision[:16]}+{precision}+{PREPROCESSING}"
+
+
+def segment_id(content: str, start_sample: int, end_sample: int) -> str:
+    """32 hex digits naming a span of a content, whatever policy cut it."""
+    return blake2b(f"{content}:{start_sample}:{end_sample}".encode(), digest_size=16).hexdigest()
+
+
+def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa.Table:
+    """One row per file, tagged or failed."""
+    now = datetime.now(UTC)
+    rows = []
+    for outcome in outcomes:
+        told, error = outcome.copy_of or outcome, outcome.failure
+        info = told.info
+        rows.append(
+            {
+                "archive": job.archive,
+                "uri": outcome.entry.uri,
+                "version": outcome.entry.version,
+                "size_bytes": outcome.entry.size_bytes,
+                "content_hash": outcome.content_hash,
+                "container": info and info.container,
+                "codec": info and info.codec,
+                "sample_rate": info and info.sample_rate,
+                "channels": info and info.channels,
+                "duration_s": told.duration_s if error is None else info and info.duration_s,
+                "state": "tagged" if error is None else "failed",
+                "error_kind": error and str(error.kind),
+                "error_message": error and error.message,
+                "segments_policy": job.policy.key,
+                "model_key": job.model_key,
+                "taxonomy_key": job.taxonomy.key,
+                "processed_at": now,
+                "run_id": job.run_id,
+                "chunk_id": chunk_id,
+            }
+        )
+    return pa.Table.from_pylist(rows, schemas.RECORDINGS)

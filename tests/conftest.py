@@ -1,0 +1,48 @@
+"""Shared ground for the tests: no network, no state outside temporary folders, real engines."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before anything imports them: these libraries read their environment once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="clsp-prefect-")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers wherever the tests run
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "data" / "golden"
+SAMPLE_ARCHIVE = ROOT / "tests" / "data" / "sample-archive"
+REAL_AUDIO = ROOT.parent / "shared" / "audio"  # real people; not ours to carry
+
+
+@pytest.fixture(scope="session")
+def sample_archive() -> Path:
+    return SAMPLE_ARCHIVE
+
+
+@pytest.fixture(scope="session")
+def real_audio() -> Path:
+    if not REAL_AUDIO.is_dir():
+        pytest.skip("the real clips are not beside this checkout")
+    return REAL_AUDIO
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The embedded default model."""
+    import clsp
+
+    return clsp.load("tiny")
+
+
+@pytest.fixture(scope="session")
+def sample_lake(tmp_path_factory) -> Path:
+    """The sample archive tagged once, in this process. Read it; do not write to it."""
+    from pipelines.settings import TagSettings
+    from pipelines.tagging import tag
+
+    lake = tmp_path_factory.mktemp("sample") / "lake"
+    tag(TagSettings(source=str(SAMPLE_ARCHIVE), lake=str(lake), chunk_files=8))
+    return lake

@@ -1,0 +1,205 @@
+"""Every command, as a person or a script would call it."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app, main
+
+CLIP = "podcast/outro.flac"
+
+
+def clsp(*args: object) -> str:
+    """Standard output of a command that ends well."""
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def clsp_json(*args: object) -> dict | list:
+    return json.loads(clsp(*args, "--json"))
+
+
+@pytest.fixture
+def small(sample_archive, tmp_path) -> Path:
+    """One good file and one that is not audio."""
+    root = tmp_path / "small"
+    root.mkdir()
+    shutil.copy(sample_archive / CLIP, root)
+    shutil.copy(sample_archive / "damaged/minutes.wav", root)
+    return root
+
+
+def test_tag_reports_what_it_did_and_does_nothing_the_second_time(small, tmp_path):
+    lake = tmp_path / "lake"
+    first = clsp("tag", small, "--lake", lake)
+    assert "1 tagged" in first
+    assert "1 failed (1 unsupported)" in first.replace("\n", " ")
+    second = clsp("tag", small, "--lake", lake)
+    assert "Nothing to do: all 2 files" in second
+    assert clsp_json("tag", small, "--lake", lake)["unchanged"] == 2
+
+
+def test_tag_exits_1_with_strict_when_a_file_failed(small, tmp_path):
+    given = ["tag", str(small), "--lake", str(tmp_path / "lake"), "--strict", "--json"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["failures"] == {"unsupported": 1}
+
+
+def test_tag_takes_globs(sample_archive, tmp_path):
+    report = clsp_json(
+        "tag", sample_archive, "--lake", tmp_path / "lake",
+        "--include", "voicemail/*", "--exclude", "*.ogg",
+    )  # fmt: skip
+    assert (report["listed"], report["tagged"], report["failed"]) == (2, 2, 0)
+
+
+def test_sql_prints_every_format(sample_lake, tmp_path):
+    query = "SELECT uri, gender, gender_p FROM speech ORDER BY uri"
+    as_json = json.loads(clsp("sql", query, "--lake", sample_lake, "--format", "json"))
+    assert len(as_json) == 16
+    assert set(as_json[0]) == {"uri", "gender", "gender_p"}
+    as_csv = list(
+        csv.DictReader(io.StringIO(clsp("sql", query, "--lake", sample_lake, "--format", "csv")))
+    )
+    assert [row["uri"] for row in as_csv] == [row["uri"] for row in as_json]
+    assert as_json[0]["uri"] in clsp("sql", query, "--lake", sample_lake)
+    result = CliRunner().invoke(
+        app, ["sql", query, "--lake", str(sample_lake), "--format", "parquet"]
+    )
+    assert pq.read_table(io.BytesIO(result.stdout_bytes)).to_pylist() == as_json
+
+
+def test_search_gives_the_best_first(sample_lake):
+    hits = clsp_json("search", "a woman whispering", "--lake", sample_lake, "-k", 3)
+    assert len(hits) == 3
+    scores = [hit["similarity"] for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert hits[0]["uri"] in clsp("search", "a woman whispering", "--lake", sample_lake, "-k", 1)
+
+
+def test_classify_takes_labels_prompts_or_an_attribute(sample_archive):
+    clip = sample_archive / CLIP
+    ways = [
+        ("--labels", "happy,angry,sad"),
+        ("--prompt", "happy=A cheerful voice.", "--prompt", "sad=A gloomy voice."),
+        ("--attribute", "emotion"),
+    ]
+    for way in ways:
+        [segment] = clsp_json("classify", clip, *way)["segments"]
+        assert segment["label"] == max(segment["probability"], key=segment["probability"].get)
+        assert sum(segment["probability"].values()) == pytest.approx(1, abs=1e-5)
+        assert segment["margin"] >= 0
+    assert "happy" in clsp("classify", clip, "--labels", "happy,angry")
+
+
+def test_classify_agrees_with_the_lake(sample_archive, sample_lake):
+    [segment] = clsp_json("classify", sample_archive / CLIP, "--attribute", "gender")["segments"]
+    query = f"SELECT gender, gender_p FROM speech WHERE uri = '{CLIP}'"
+    [stored] = json.loads(clsp("sql", query, "--lake", sample_lake, "--format", "json"))
+    assert segment["label"] == stored["gender"]
+    assert segment["probability"][stored["gender"]] == pytest.approx(stored["gender_p"], abs=1e-3)
+
+
+def test_classify_tells_of_files_it_could_not_read(small):
+    done = clsp_json("classify", small, "--attribute", "gender")
+    assert [failure["error_kind"] for failure in done["failures"]] == ["unsupported"]
+    assert len(done["segments"]) == 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (),
+        ("--labels", "a,b", "--attribute", "gender"),
+        ("--labels", "a,b", "--template", "no place for it"),
+        ("--prompt", "no equals sign"),
+        ("--attribute", "shoe_size"),
+    ],
+)
+def test_classify_refuses_what_makes_no_sense(sample_archive, given):
+    result = CliRunner().invoke(app, ["classify", str(sample_archive / CLIP), *given])
+    assert result.exit_code == 2
+
+
+def test_similarity_scores_each_description(sample_archive):
+    done = clsp_json(
+        "similarity", sample_archive / CLIP, "--text", "A male speaker.", "--text", "A whisper."
+    )
+    assert [row["text"] for row in done["segments"]] == ["A male speaker.", "A whisper."]
+    assert all(-1 <= row["similarity"] <= 1 for row in done["segments"])
+
+
+def test_status_counts_what_the_lake_holds(sample_lake):
+    held = clsp_json("status", "--lake", sample_lake)
+    assert held["segments"] == 16
+    assert [(a["tagged"], a["failed"]) for a in held["archives"]] == [(16, 4)]
+    assert held["runs"][0]["files"] == 20
+    assert "16 segments" in clsp("status", "--lake", sample_lake)
+
+
+def test_doctor_looks_at_model_and_lake_and_exits_1_when_something_is_wrong(sample_lake, tmp_path):
+    rows = clsp_json("doctor", "--lake", sample_lake)
+    assert all(row["ok"] for row in rows)
+    assert {"torch", "devices", "model tiny", f"lake {sample_lake}"} <= {r["what"] for r in rows}
+    result = CliRunner().invoke(app, ["doctor", "--lake", str(tmp_path), "--json"])
+    assert result.exit_code == 1
+    assert [row["what"] for row in json.loads(result.stdout) if not row["ok"]] == [
+        f"lake {tmp_path}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["tag", "nowhere", "--lake", "L"], "no archive at"),
+        (["tag", ".", "--lake", "L", "--model", "huge"], "expected one of 'tiny'"),
+        (["tag", ".", "--lake", "L", "--segments", "paragraphs"], "windows:LENGTH"),
+        (["tag", ".", "--lake", "L", "--taxonomy", "none.yaml"], "none.yaml"),
+        (["sql", "SELECT 1", "--lake", "L"], "no lake at"),
+        (["search", "a voice", "--lake", "L"], "no lake at"),
+        (["status", "--lake", "L"], "no lake at"),
+        (["similarity", "nowhere.wav", "--text", "a voice"], "no archive at"),
+    ],
+)
+def test_errors_are_one_sentence_and_exit_code_3(given, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["clsp", *given])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 3
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.startswith("clsp: ")
+    assert "Traceback" not in captured.err
+
+
+def test_help_needs_no_heavy_import():
+    code = (
+        "import sys, flows.cli as c\n"
+        "from typer.testing import CliRunner\n"
+        "assert 'search' in CliRunner().invoke(c.app, ['--help']).stdout\n"
+        "heavy = {'torch', 'transformers', 'ray', 'prefect', 'duckdb', 'pyarrow'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_installed_script_runs(sample_archive, tmp_path):
+    script = Path(sys.executable).with_name("clsp")
+    done = subprocess.run(
+        [script, "tag", sample_archive / "damaged", "--lake", tmp_path / "lake", "--strict"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "4 failed" in done.stdout
+    assert not done.stderr.strip()

@@ -1,0 +1,42 @@
+"""The Prefect flow, with no server but the one that Prefect starts for itself."""
+
+import json
+
+import pytest
+
+from pipelines.lake import Lake
+from pipelines.query import run
+
+
+@pytest.mark.filterwarnings("default")  # Prefect's own, in its server's process and ours
+def test_the_flow_tags_reports_and_leaves_an_artifact(sample_archive, sample_lake, tmp_path):
+    from flows.tag import tag_archive
+
+    lake = tmp_path / "lake"
+    report = tag_archive(source=str(sample_archive), lake=str(lake), chunk_files=8)
+    assert (report["tagged"], report["failed"], report["unchanged"]) == (16, 4, 0)
+    columns = "uri, gender, gender_p, emotion, style_soft_whisper"
+    query = f"SELECT {columns} FROM speech ORDER BY uri"
+    assert run(Lake(lake), query) == run(Lake(sample_lake), query)
+    assert run(Lake(lake), "SELECT * FROM runs WHERE kind = 'chunk'").num_rows == 3
+
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        [artifact] = client.read_artifacts()
+    assert artifact.key == "tag-archive"
+    table = {row["what"]: row["value"] for row in json.loads(artifact.data)}
+    assert table["tagged"] == 16
+    assert table["failed: too_short"] == 1
+
+    again = tag_archive(source=str(sample_archive), lake=str(lake))
+    assert (again["tagged"], again["unchanged"]) == (0, 20)
+
+
+def test_a_flow_refuses_parameters_that_make_no_sense(tmp_path):
+    from prefect.exceptions import ParameterTypeError
+
+    from flows.tag import tag_archive
+
+    with pytest.raises(ParameterTypeError, match="chunk_files"):
+        tag_archive(source=".", lake=str(tmp_path), chunk_files="many")

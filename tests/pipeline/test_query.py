@@ -1,0 +1,92 @@
+"""SQL and search over a lake, and what they must not do."""
+
+import numpy as np
+import pytest
+
+from pipelines.errors import LakeError, QueryError, SettingsError
+from pipelines.label import pack, unpack
+from pipelines.lake import Lake
+from pipelines.query import VIEWS, run
+from pipelines.search import lake_model, search
+
+
+@pytest.fixture(scope="module")
+def lake(sample_lake) -> Lake:
+    return Lake(sample_lake)
+
+
+def test_every_documented_view_answers_and_no_other_shows(lake):
+    shown = run(lake, "SHOW TABLES")["name"].to_pylist()
+    assert sorted(shown) == sorted(VIEWS)
+    for view in VIEWS:
+        assert run(lake, f"SELECT count(*) AS n FROM {view}")["n"][0].as_py() > 0, view
+
+
+def test_long_views_hold_each_segment_once_for_each_attribute_and_style(lake):
+    segments = run(lake, "FROM speech").num_rows
+    by_attribute = run(lake, "SELECT attribute, count(*) AS n FROM labels_long GROUP BY 1")
+    assert set(by_attribute["n"].to_pylist()) == {segments}
+    assert "gender" in by_attribute["attribute"].to_pylist()
+    assert run(lake, "FROM styles_long").num_rows % segments == 0
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('/etc/hostname')",
+        "COPY speech TO '/tmp/clsp-must-not-exist.csv'",
+        "COPY speech TO '{root}/../clsp-must-not-exist.csv'",
+        "ATTACH '/tmp/clsp-must-not-exist.db' AS x",
+        "SET enable_external_access = true",
+        "SELECT nonsense FROM speech",
+        "SELEC",
+    ],
+)
+def test_sql_sees_the_lakes_own_files_and_errors_name_the_views(lake, sql):
+    with pytest.raises(QueryError, match="The views are: speech"):
+        run(lake, sql.replace("{root}", str(lake.root)))
+    assert not (lake.root.parent / "clsp-must-not-exist.csv").exists()
+
+
+def test_no_lake_says_how_to_make_one(tmp_path):
+    with pytest.raises(LakeError, match="clsp tag SOURCE --lake DIR"):
+        Lake(tmp_path)
+
+
+def test_search_finds_what_comparing_everything_finds(lake, tiny):
+    text = "A female speaker."
+    table = run(
+        lake,
+        """SELECT uri, embedding FROM speech JOIN embeddings USING (segment_id) ORDER BY uri""",
+    )
+    query = tiny.embed_text([text])[0].detach().numpy()
+    cosines = unpack(table["embedding"], len(query)) @ query
+    order = np.argsort(-cosines)[:5]
+    hits = search(lake, lake_model(lake), text, k=5)
+    assert hits["uri"].to_pylist() == [table["uri"][i].as_py() for i in order]
+    np.testing.assert_allclose(hits["similarity"].to_numpy(), cosines[order], atol=1e-6)
+    assert search(lake, tiny, text, k=1000).num_rows == table.num_rows
+
+
+def test_search_refuses_nonsense_and_another_model(lake, tiny):
+    with pytest.raises(SettingsError):
+        search(lake, tiny, " ", k=3)
+    with pytest.raises(SettingsError):
+        search(lake, tiny, "a voice", k=0)
+
+
+def test_search_with_another_model_than_the_lakes_is_refused(lake, tiny, tmp_path):
+    tiny.tokenizer  # noqa: B018  (loaded so that it is saved too)
+    tiny.save_pretrained(tmp_path / "other")
+    config = tmp_path / "other" / "config.json"
+    config.write_text(config.read_text() + "\n")  # other bytes: another revision
+    with pytest.raises(QueryError, match="the lake was embedded with tiny@"):
+        lake_model(lake, str(tmp_path / "other"))
+
+
+def test_embeddings_survive_packing():
+    vectors = np.random.default_rng(0).normal(size=(7, 12)).astype(np.float32)
+    packed = pack(vectors)
+    assert [len(v.as_py()) for v in packed] == [24] * 7
+    np.testing.assert_array_equal(unpack(packed, 12), vectors.astype(np.float16))
+    assert unpack(pack(np.empty((0, 12), np.float32)), 12).shape == (0, 12)

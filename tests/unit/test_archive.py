@@ -1,0 +1,307 @@
+"""Listing: every file once, in order, whatever its name; what cannot be listed is told."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from pipelines.archive import FileEntry, archive_id, content_hash, list_archive, open_local
+from pipelines.errors import ArchiveNotFound, ArchiveUnreachable, FailureKind, RecordingError
+
+SAMPLES = Path(__file__).parents[1] / "data" / "sample-archive"
+
+
+def make(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode(errors="surrogateescape"))
+    return root
+
+
+def uris(source: object, **filters: object) -> list[str]:
+    return [entry.uri for entry in list_archive(str(source), **filters)]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def memory(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty remote store, cleared afterwards."""
+    root = f"/{request.node.name.replace('[', '-').replace(']', '')}"
+    fs = fsspec.filesystem("memory")
+    yield f"memory:/{root}"
+    if fs.exists(root):
+        fs.rm(root, recursive=True)
+
+
+# ---- local --------------------------------------------------------------------------------------
+
+
+def test_the_sample_archive_is_listed_whole_and_in_order() -> None:
+    found = list(list_archive(str(SAMPLES)))
+    on_disk = sorted(p.relative_to(SAMPLES).as_posix() for p in SAMPLES.rglob("*") if p.is_file())
+    assert [entry.uri for entry in found] == on_disk
+    assert len(found) == 20
+    for entry in found:
+        assert Path(entry.path).is_absolute()
+        assert entry.size_bytes == Path(entry.path).stat().st_size
+
+
+def test_order_is_that_of_the_uris_even_where_folders_and_files_share_a_beginning(
+    tmp_path: Path,
+) -> None:
+    make(tmp_path, "a/z", "a.wav", "a b/x", "a/b/c", "a-/y", "B", "ä")
+    found = uris(tmp_path)
+    assert found == sorted(found)
+    assert len(found) == 7
+
+
+ODD = [
+    "a b.wav",
+    'it\'s "so".wav',
+    "100%25.wav",
+    "日本/ü.wav",
+    "two\nlines.wav",
+    "#?*[x].wav",
+    "a::b",
+]
+
+
+def test_odd_names_are_listed_and_open(tmp_path: Path) -> None:
+    make(tmp_path, *ODD)
+    assert uris(tmp_path) == sorted(ODD)
+    for entry in list_archive(str(tmp_path)):
+        with open_local(entry) as path:
+            assert path.read_text() == entry.uri
+
+
+def test_a_name_that_is_not_utf8_is_escaped_in_the_uri_and_opens_by_its_path(
+    tmp_path: Path,
+) -> None:
+    name = os.fsdecode(b"caf\xe9.wav")
+    try:
+        make(tmp_path, name)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    (entry,) = list_archive(str(tmp_path))
+    assert entry.uri == "caf\\xe9.wav"
+    entry.uri.encode("utf-8")
+    assert content_hash(entry.path) == content_hash(tmp_path / name)
+
+
+def test_hidden_files_and_folders_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    make(tmp_path, "a.wav", ".hidden.wav", ".git/config", "x/.cache/b.wav", "x/.c.wav", "x/c.wav")
+    assert uris(tmp_path) == ["a.wav", "x/c.wav"]
+    assert len(uris(tmp_path, exclude=())) == 6
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"include": ["*.wav"]}, ["a.wav", "raw/b.wav", "x/raw/c.wav"]),
+        ({"include": ["**/*.wav"]}, ["a.wav", "raw/b.wav", "x/raw/c.wav"]),
+        ({"include": ["x/*"]}, ["x/d.mp3", "x/raw/c.wav"]),
+        ({"exclude": ["**/raw/*"]}, ["a.wav", "x/d.mp3"]),
+        ({"exclude": ["raw"]}, ["a.wav", "x/d.mp3", "x/raw/c.wav"]),
+        ({"include": ["*.wav"], "exclude": ["x"]}, ["a.wav", "raw/b.wav"]),
+        ({"include": ["*.WAV"]}, []),
+    ],
+)
+def test_patterns(
+    tmp_path: Path, memory: str, filters: dict[str, list[str]], expected: list[str]
+) -> None:
+    names = ["a.wav", "raw/b.wav", "x/raw/c.wav", "x/d.mp3"]
+    make(tmp_path, *names)
+    for name in names:
+        fsspec.filesystem("memory").pipe(f"{memory}/{name}", b"x")
+    assert uris(tmp_path, **filters) == expected
+    assert uris(memory, **filters) == expected
+
+
+def test_symlinks_are_followed_and_loops_end(tmp_path: Path) -> None:
+    make(tmp_path, "archive/calls/a.wav", "elsewhere/b.wav")
+    calls = tmp_path / "archive" / "calls"
+    (calls / "up").symlink_to(tmp_path / "archive")
+    (calls / "self").symlink_to("self")
+    (calls / "linked.wav").symlink_to(calls / "a.wav")
+    (tmp_path / "archive" / "other").symlink_to(tmp_path / "elsewhere")
+    (calls / "gone.wav").symlink_to("nowhere.wav")
+    (calls / ".#lock").symlink_to("nowhere")  # excluded: nobody wants to hear of it
+    errors: list[str] = []
+    found = [
+        entry.uri
+        for entry in list_archive(
+            str(tmp_path / "archive"), on_error=lambda uri, exc: errors.append(uri)
+        )
+    ]
+    assert found == ["calls/a.wav", "calls/linked.wav", "other/b.wav"]
+    assert sorted(errors) == ["calls/gone.wav", "calls/self"]
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_the_listing_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, "a/x.wav", "b/y.wav", "c.wav")
+    scandir = os.scandir
+
+    def forbidding(path: str) -> object:  # as root every folder can be read
+        if str(path).endswith("/a"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidding)
+    errors: list[tuple[str, str]] = []
+    found = list_archive(
+        str(tmp_path), on_error=lambda uri, exc: errors.append((uri, type(exc).__name__))
+    )
+    assert [entry.uri for entry in found] == ["b/y.wav", "c.wav"]
+    assert errors == [("a", "PermissionError")]
+    assert uris(tmp_path) == ["b/y.wav", "c.wav"]
+    assert "'a' (Permission denied)" in caplog.text
+
+
+def test_pipes_are_left_out(tmp_path: Path) -> None:
+    make(tmp_path, "a.wav")
+    os.mkfifo(tmp_path / "pipe.wav")
+    assert uris(tmp_path) == ["a.wav"]
+    with pytest.raises(ArchiveNotFound, match="neither a file nor a folder"):
+        list_archive(str(tmp_path / "pipe.wav"))
+
+
+def test_listing_does_not_wait_for_folders_further_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "a/x", "b/y", "c/z")
+    scanned: list[str] = []
+    scandir = os.scandir
+
+    def noting(path: str) -> object:
+        scanned.append(Path(path).name)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", noting)
+    assert next(list_archive(str(tmp_path))).uri == "a/x"
+    assert scanned == [tmp_path.name, "a"]
+
+
+def test_the_version_changes_with_the_file_and_only_then(tmp_path: Path) -> None:
+    make(tmp_path, "a.wav", "b.wav")
+    before = {entry.uri: entry.version for entry in list_archive(str(tmp_path))}
+    assert before == {entry.uri: entry.version for entry in list_archive(str(tmp_path))}
+    stat = (tmp_path / "a.wav").stat()
+    (tmp_path / "a.wav").write_bytes(b"A.WAV")  # the same length
+    os.utime(tmp_path / "a.wav", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    after = {entry.uri: entry.version for entry in list_archive(str(tmp_path))}
+    assert after["a.wav"] != before["a.wav"]
+    assert after["b.wav"] == before["b.wav"]
+
+
+def test_a_single_file_is_an_archive_of_one(tmp_path: Path) -> None:
+    make(tmp_path, ".odd.wav")
+    (entry,) = list_archive(str(tmp_path / ".odd.wav"), include=["*.mp3"])
+    assert (entry.uri, entry.path) == (".odd.wav", str(tmp_path / ".odd.wav"))
+
+
+@pytest.mark.parametrize("source", ["/no/such/folder", "no such", "memory://nothing", "nope://x"])
+def test_a_missing_source_is_named_at_the_call(source: str) -> None:
+    with pytest.raises(ArchiveNotFound, match=source):
+        list_archive(source)
+
+
+def test_an_archive_has_one_id_however_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "calls/a.wav")
+    (tmp_path / "link").symlink_to(tmp_path / "calls")
+    monkeypatch.chdir(tmp_path)
+    ways = ["calls", "./calls/", "link", f"{tmp_path}/x/../calls", f"file://{tmp_path}/calls"]
+    assert {archive_id(way) for way in ways} == {(tmp_path / "calls").resolve().as_posix()}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("s3://bucket/calls/", "s3://bucket/calls"),
+        ("S3://Bucket/Calls", "s3://Bucket/Calls"),
+        ("s3://bucket/odd?[name]#1", "s3://bucket/odd?[name]#1"),
+        ("ftp://me:secret@host:21/calls", "ftp://host:21/calls"),
+        ("https://host/a.wav?X-Amz-Signature=secret#t", "https://host/a.wav"),
+        ("memory://calls/", "memory://calls"),
+        ("zip://x::ftp://me:secret@host/a.zip", "zip://x::ftp://host/a.zip"),
+    ],
+)
+def test_the_id_of_a_remote_archive_holds_no_credentials(source: str, expected: str) -> None:
+    assert archive_id(source) == expected
+
+
+# ---- remote -------------------------------------------------------------------------------------
+
+
+def test_a_remote_archive_lists_like_a_local_one(memory: str) -> None:
+    fs = fsspec.filesystem("memory")
+    names = ["a/z.wav", "a.wav", "a b/x.wav", "a/b/c ü%.wav", ".hidden", "x/.y/z"]
+    for name in names:
+        fs.pipe(f"{memory}/{name}", name.encode())
+    entries = list(list_archive(memory + "/"))
+    assert [entry.uri for entry in entries] == ["a b/x.wav", "a.wav", "a/b/c ü%.wav", "a/z.wav"]
+    assert entries == list(list_archive(memory))
+    for entry in entries:
+        assert entry.path == f"{memory}/{entry.uri}"
+        assert entry.size_bytes == len(entry.uri.encode())
+        with open_local(entry) as path:
+            assert path.read_text() == entry.uri
+        assert not path.exists()
+
+
+def test_a_remote_file_that_changes_gets_another_version(memory: str) -> None:
+    fs = fsspec.filesystem("memory")
+    fs.pipe(f"{memory}/a.wav", b"one")
+    (before,) = list_archive(memory)
+    time.sleep(0.01)
+    fs.pipe(f"{memory}/a.wav", b"two")
+    (after,) = list_archive(memory)
+    assert before.version != after.version
+    (alone,) = list_archive(f"{memory}/a.wav")
+    assert (alone.uri, alone.version) == ("a.wav", after.version)
+
+
+def test_a_remote_file_that_vanished_is_unreadable(memory: str) -> None:
+    entry = FileEntry("a.wav", f"{memory}/a.wav", 3, "v")
+    with pytest.raises(RecordingError) as caught, open_local(entry):
+        pass
+    assert caught.value.kind is FailureKind.UNREADABLE
+
+
+def test_a_store_that_fails_is_transient_and_not_an_empty_archive(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = fsspec.filesystem("memory")
+    fs.pipe(f"{memory}/x/a.wav", b"one")
+    (entry,) = list_archive(memory)
+
+    def broken(*args: object, **kwargs: object) -> None:
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr(type(fs), "ls", broken)
+    with pytest.raises(ArchiveUnreachable, match="no answer"):
+        list(list_archive(memory))
+    monkeypatch.setattr(type(fs), "get_file", broken)
+    with pytest.raises(ArchiveUnreachable, match="no answer"), open_local(entry):
+        pass
+
+
+# ---- content ------------------------------------------------------------------------------------
+
+
+def test_content_is_known_by_its_bytes_alone(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 5000  # over one block
+    (tmp_path / "a").write_bytes(data)
+    (tmp_path / "b").write_bytes(data)
+    (tmp_path / "c").write_bytes(data + b"!")
+    assert content_hash(tmp_path / "a") == content_hash(str(tmp_path / "b"))
+    assert content_hash(tmp_path / "a") != content_hash(tmp_path / "c")
+    assert len(content_hash(tmp_path / "a")) == 32
+    with pytest.raises(RecordingError, match="No such file"):
+        content_hash(tmp_path / "d")
