@@ -70,7 +70,10 @@ def tag(
         ExecutorName, typer.Option(help="In this process, or on Ray actors.")
     ] = ExecutorName.local,
     ray_address: Annotated[
-        str | None, typer.Option(help="A Ray cluster's address; else Ray starts on this machine.")
+        str | None,
+        typer.Option(
+            help="A Ray cluster's address; else Ray starts on this machine.", envvar="RAY_ADDRESS"
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Ray actors; else one per GPU, or one per 4 CPUs.")

@@ -60,13 +60,13 @@ class _Task:
 def _ray_executor(settings: TagSettings, job: Job, on_file: OnFile) -> Iterator[Run]:
     # Before Ray is imported: it reads them then. Values already set win.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a FutureWarning
     import ray
 
     ours = not ray.is_initialized()
     if ours:
         ray.init(
-            address=settings.ray_address,
+            address=settings.ray_address or "local",  # never some cluster that happens to be here
             include_dashboard=None if settings.ray_address else False,
             log_to_driver=False,
             logging_level="ERROR",

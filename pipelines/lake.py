@@ -5,6 +5,7 @@ last: readers join on it, and a chunk that was cut off half-way does not exist f
 process commits at a time. Knows nothing of audio, models or who asks.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from pipelines import schemas
 from pipelines.errors import LakeError
 
+# Delta or DuckDB takes these in a folder's path for something else, or panics (measured).
+UNFIT = re.compile(r"[*?\[\]^|\\%\x00-\x1f]")
 COMMIT_ATTEMPTS = 5  # a conflict leaves the data right and asks for another try
 ZSTD = WriterProperties(compression="ZSTD", compression_level=3)
 
@@ -39,6 +42,11 @@ class Lake:
 
     def __init__(self, root: str | Path, create: bool = False) -> None:
         self.root = Path(root).expanduser().resolve()
+        if unfit := UNFIT.search(str(self.root)):
+            raise LakeError(
+                f"a lake cannot lie at {str(self.root)!r}: its path has {unfit[0]!r}, which Delta "
+                "or DuckDB cannot keep tables under. Choose another folder"
+            )
         if create:
             with _lake_errors(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
@@ -49,8 +57,11 @@ class Lake:
         """Parquet files of a table's current version; none where nothing was written yet."""
         if not self._exists(table):
             return []
-        with _lake_errors(self.root / table):
-            return sorted(DeltaTable(str(self.root / table)).file_uris())
+        folder = self.root / table
+        with _lake_errors(folder):
+            # Not file_uris(): it percent-encodes the folder. Names within it are Delta's own.
+            actions = pa.table(DeltaTable(folder.as_uri()).get_add_actions())
+        return sorted(str(folder / name) for name in actions["path"].to_pylist())
 
     def commit(self, tables: dict[str, pa.Table], ledger: dict[str, Any]) -> None:
         """Write a chunk's rows, then its ledger row. Rows that another committed chunk already
@@ -71,7 +82,7 @@ class Lake:
 
     def _exists(self, table: str) -> bool:
         with _lake_errors(self.root / table):
-            return DeltaTable.is_deltatable(str(self.root / table))
+            return DeltaTable.is_deltatable((self.root / table).as_uri())
 
     def _next_seq(self) -> int:
         if not (files := self.files("runs")):
@@ -96,7 +107,12 @@ class Lake:
             for attempt in range(1, COMMIT_ATTEMPTS + 1):
                 try:
                     return write_deltalake(
-                        str(path), table, mode="append", schema_mode="merge", writer_properties=ZSTD
+                        # A URI: in a plain path, Delta takes spaces and % for something else.
+                        path.as_uri(),
+                        table,
+                        mode="append",
+                        schema_mode="merge",
+                        writer_properties=ZSTD,
                     )
                 except CommitFailedError:
                     if attempt == COMMIT_ATTEMPTS:

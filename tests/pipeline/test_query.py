@@ -1,5 +1,7 @@
 """SQL and search over a lake, and what they must not do."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,26 @@ def test_embeddings_survive_packing():
     assert [len(v.as_py()) for v in packed] == [24] * 7
     np.testing.assert_array_equal(unpack(packed, 12), vectors.astype(np.float16))
     assert unpack(pack(np.empty((0, 12), np.float32)), 12).shape == (0, 12)
+
+
+LEDGER = {
+    "run_id": "r", "kind": "chunk", "archive": "a", "segments_policy": "s", "model_key": "m",
+    "taxonomy_key": "t", "files": 1, "tagged": 1, "failed": 0, "unchanged": 0, "segments": 0,
+    "audio_s": 0.0, "started_at": datetime.now(UTC),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["with space", "quo'te", "Gespräch", "a,b;c=d#e&f(g)h~i"])
+def test_a_lake_may_lie_in_a_folder_of_any_usual_name(tmp_path, name):
+    for chunk in ("one", "two"):
+        Lake(tmp_path / name, create=True).commit({}, {**LEDGER, "chunk_id": chunk})
+    table = run(Lake(tmp_path / name), "SELECT chunk_id, seq FROM runs ORDER BY seq")
+    assert table.to_pylist() == [{"chunk_id": "one", "seq": 1}, {"chunk_id": "two", "seq": 2}]
+    assert Lake(tmp_path / name).size_bytes() > 0
+
+
+@pytest.mark.parametrize("name", ["br[acket", "sta*r", "what?", "per%20cent", "pi|pe", "tab\t"])
+def test_a_folder_that_delta_or_duckdb_would_misread_is_refused_at_once(tmp_path, name):
+    with pytest.raises(LakeError, match="Choose another folder"):
+        Lake(tmp_path / name, create=True)
+    assert not (tmp_path / name).exists()
