@@ -85,14 +85,21 @@ def load(name: str | Path = "tiny", device: str = "cpu", dtype: Any = None) -> "
     Raises ModelNotFound or CheckpointMismatch, naming the file or tensor.
     """
     import torch
+    from safetensors import SafetensorError
 
     from clsp.model import CLSPModel
 
     checkpoint = resolve(name)
-    with _quietly():
-        model = CLSPModel.from_pretrained(
-            checkpoint.folder, dtype=dtype or torch.float32, local_files_only=True
-        )
+    try:
+        with _quietly():
+            model = CLSPModel.from_pretrained(
+                checkpoint.folder, dtype=dtype or torch.float32, local_files_only=True
+            )
+    except (SafetensorError, OSError) as error:  # cut off, empty, a pointer to large storage
+        raise CheckpointMismatch(
+            f"{CONFIG} or {WEIGHTS} in {checkpoint.folder} cannot be read ({error}): download it "
+            "again, whole"
+        ) from error
     model.checkpoint = checkpoint
     return model.to(device).eval()
 
@@ -105,18 +112,21 @@ def load_tokenizer(config: "CLSPConfig") -> Any:
     from transformers import PreTrainedTokenizerFast, RobertaTokenizer
 
     folder = Path(config._name_or_path)
-    if (folder / "tokenizer.json").is_file():
+    if config._name_or_path and (folder / "tokenizer.json").is_file():
         return PreTrainedTokenizerFast.from_pretrained(folder)
     vocab = config.text_config.vocab_size  # type: ignore[union-attr]
     if vocab != TOKENIZER_VOCAB:
         raise ModelNotFound(
-            f"no tokenizer.json in {str(folder) or 'the model'}, and its vocabulary of {vocab} is "
-            f"not {TOKENIZER_REPO}'s {TOKENIZER_VOCAB}: put the model's tokenizer.json there"
+            f"no tokenizer.json in {config._name_or_path or 'the model'}, and its vocabulary of "
+            f"{vocab} is not {TOKENIZER_REPO}'s {TOKENIZER_VOCAB}: put its tokenizer.json there"
         )
     try:
-        return RobertaTokenizer.from_pretrained(TOKENIZER_REPO, revision=TOKENIZER_REVISION)
-    except (OSError, ValueError) as error:  # what transformers raises for "not here", all of it
+        tokenizer = RobertaTokenizer.from_pretrained(TOKENIZER_REPO, revision=TOKENIZER_REVISION)
+    except (OSError, ValueError) as error:  # what transformers raises for "not here", mostly
         raise ModelNotFound(_unreachable(TOKENIZER_REPO, TOKENIZER_REVISION)) from error
+    if len(tokenizer) != TOKENIZER_VOCAB:  # else it makes one of five tokens, without a word
+        raise ModelNotFound(_unreachable(TOKENIZER_REPO, TOKENIZER_REVISION))
+    return tokenizer
 
 
 def _published(name: str, published: Published) -> Checkpoint:

@@ -42,6 +42,15 @@ PER_STACK = (
 )
 
 
+WHOLE_NUMBERS = (
+    "feature_dim",
+    "pos_dim",
+    "output_downsampling_factor",
+    "joint_dim",
+    "text_encoder_dim",
+)
+
+
 class CLSPConfig(PreTrainedConfig):
     """Architecture of a CLSP model. The defaults are the published XLarge model's numbers
     (arXiv 2601.03065 and the authors' recipe).
@@ -90,8 +99,8 @@ class CLSPConfig(PreTrainedConfig):
         for name in PER_STACK:
             setattr(self, name, _per_stack(name, getattr(self, name), stacks))
         self.frontend_channels = _per_stack("frontend_channels", self.frontend_channels, 3)
-        for name in ("feature_dim", "pos_dim", "output_downsampling_factor", "joint_dim"):
-            setattr(self, name, int(getattr(self, name)))
+        for name in WHOLE_NUMBERS:
+            setattr(self, name, _per_stack(name, getattr(self, name), 1)[0])
         if self.causal:
             raise CheckpointMismatch(
                 "config.json says causal=true; this implementation computes the published, "
@@ -145,7 +154,10 @@ def _ints(value: Stacks) -> list[int]:
 
 
 def _per_stack(name: str, value: Stacks, stacks: int) -> list[int]:
-    values = _ints(value)
+    try:
+        values = _ints(value)
+    except (TypeError, ValueError) as error:
+        raise CheckpointMismatch(f"config: {name} is {value!r}; expected whole numbers") from error
     if len(values) == 1:
         values = values * stacks
     if len(values) != stacks:

@@ -133,7 +133,7 @@ class CLSPModel(PreTrainedModel):
             raise InputError(f"audio of shape {tuple(audio.shape)}: expected (n, samples)")
         n, samples = audio.shape
         lengths = [samples] * n if audio_lens is None else [int(length) for length in audio_lens]
-        if len(lengths) != n or max(lengths, default=0) > samples:
+        if len(lengths) != n or not all(0 <= length <= samples for length in lengths):
             raise InputError(
                 f"audio_lens {lengths[:8]} for audio of shape {(n, samples)}: expected one length "
                 "per clip, in samples, none longer than the batch"

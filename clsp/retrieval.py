@@ -32,7 +32,8 @@ def ranks(similarity: Tensor) -> Tensor:
     if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
         raise InputError(f"similarity of shape {tuple(similarity.shape)}: expected (n, n)")
     right = similarity.diagonal()[:, None]
-    return (similarity >= right).sum(dim=1) - 1
+    # Not `>=`: where the model gives NaN, that counts against it too.
+    return similarity.shape[1] - 1 - (similarity < right).sum(dim=1)
 
 
 def evaluate(similarity: Tensor, ks: tuple[int, ...] = (1, 5, 10)) -> Retrieval:

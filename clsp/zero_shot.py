@@ -38,6 +38,8 @@ def expand(
 
     A sequence of labels words each label by itself; a mapping gives the wordings per label.
     """
+    if isinstance(labels, Mapping):
+        _require_lists(labels)
     wordings = labels if isinstance(labels, Mapping) else {label: [label] for label in labels}
     return {
         label: [template.replace("{}", wording) for template in templates for wording in words]
@@ -45,11 +47,16 @@ def expand(
     }
 
 
+def _require_lists(prompts: Mapping[str, Sequence[str]]) -> None:
+    """A bare string is a sequence too, of its letters: refuse it."""
+    if not prompts or any(isinstance(words, str) or not words for words in prompts.values()):
+        raise InputError(f"prompts {dict(prompts)}: expected a list of prompts for each label")
+
+
 @torch.inference_mode()
 def classifier(model: CLSPModel, prompts: Mapping[str, Sequence[str]]) -> Tensor:
     """Prompts per label to a matrix (k, joint_dim), one L2-normalised row per label."""
-    if not prompts or not all(prompts.values()):
-        raise InputError(f"prompts {dict(prompts)}: expected at least one prompt for each label")
+    _require_lists(prompts)
     flat = [prompt for words in prompts.values() for prompt in words]
     rows = model.embed_text(flat).split([len(words) for words in prompts.values()])
     return F.normalize(torch.stack([row.mean(dim=0) for row in rows]), dim=-1)

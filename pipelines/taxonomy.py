@@ -8,16 +8,33 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pipelines.errors import TaxonomyError
-from pipelines.schemas import SPEECH_COLUMNS
+from pipelines.schemas import LABELS, SPEECH_COLUMNS
 
 DEFAULT = Path(__file__).with_name("taxonomy.yaml")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+STYLE_PREFIX = "style_"
+# What PyYAML raises for text that is not YAML: its own errors, and those of its constructors.
+YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader, but a key given twice does not silently replace the first."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        written = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if written.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} is given twice", key.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
 
 
 @dataclass(frozen=True)
@@ -42,7 +59,7 @@ class Style:
 
     @property
     def column(self) -> str:
-        return f"style_{self.name}"
+        return f"{STYLE_PREFIX}{self.name}"
 
 
 @dataclass(frozen=True)
@@ -80,8 +97,8 @@ def load(path: str | Path | None = None) -> Taxonomy:
 def parse(text: str, origin: str = "taxonomy") -> Taxonomy:
     """YAML text to a Taxonomy; `origin` is named in errors. Raises TaxonomyError."""
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        data = yaml.load(text, _Loader)
+    except YAML_ERRORS as error:
         raise TaxonomyError(f"{origin}: not YAML: {error}") from error
     if not isinstance(data, dict) or not set(data) <= {"attributes", "styles"}:
         found = sorted(map(str, data)) if isinstance(data, dict) else type(data).__name__
@@ -98,7 +115,7 @@ def parse(text: str, origin: str = "taxonomy") -> Taxonomy:
     columns = taxonomy.columns
     if not columns:
         raise TaxonomyError(f"{origin}: no attribute and no style; expected at least one")
-    taken = [*columns, *SPEECH_COLUMNS]
+    taken = [*columns, *{*SPEECH_COLUMNS, *LABELS.names}]
     if twice := sorted({column for column in columns if taken.count(column) > 1}):
         raise TaxonomyError(f"{origin}: the columns {twice} are taken already; rename an entry")
     return taxonomy
@@ -107,14 +124,20 @@ def parse(text: str, origin: str = "taxonomy") -> Taxonomy:
 def _attribute(name: Any, body: Any, where: str) -> Attribute:
     body = _mapping(body, where)
     if not {"labels"} <= set(body) <= {"labels", "templates"}:
-        raise TaxonomyError(f"{where}: has {sorted(body)}; expected `labels`, maybe `templates`")
+        found = sorted(map(str, body))
+        raise TaxonomyError(f"{where}: has {found}; expected `labels`, maybe `templates`")
     labels = body["labels"]
-    if isinstance(labels, list):
-        labels = {label: label for label in labels}
-    wordings = {
-        _texts(label, f"{where}, a label", one=True)[0]: _texts(words, f"{where}, {label!r}")
-        for label, words in _mapping(labels, f"{where}, labels").items()
-    }
+    pairs = (
+        [(label, label) for label in labels]
+        if isinstance(labels, list)
+        else list(_mapping(labels, f"{where}, labels").items())
+    )
+    wordings: dict[str, list[str]] = {}
+    for given, words in pairs:
+        [label] = _texts(given, f"{where}, a label", one=True)
+        if label in wordings:
+            raise TaxonomyError(f"{where}: the label {label!r} is given twice; drop one")
+        wordings[label] = _texts(words, f"{where}, {label!r}")
     if len(wordings) < 2:
         raise TaxonomyError(
             f"{where}: labels {list(wordings)}; expected at least two to choose from"
@@ -126,6 +149,8 @@ def _attribute(name: Any, body: Any, where: str) -> Attribute:
         label: tuple(t.replace("{}", word) for t in templates for word in words)
         for label, words in wordings.items()
     }
+    if str(name).startswith(STYLE_PREFIX):
+        raise TaxonomyError(f"{where}: names that begin with {STYLE_PREFIX} are those of styles")
     return Attribute(_name(name, where), prompts)
 
 
@@ -141,13 +166,27 @@ def _texts(value: Any, where: str, one: bool = False) -> list[str]:
     texts = value if isinstance(value, list) and not one else [value]
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise TaxonomyError(f"{where}: found {value!r}; expected text" + (" or a list" * (not one)))
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError as error:
+        raise TaxonomyError(f"{where}: {value!r} cannot be written as UTF-8") from error
     return [text.strip() for text in texts]
 
 
 def _name(value: Any, where: str) -> str:
     """Names become SQL columns: plain ones need no quoting anywhere."""
-    if not isinstance(value, str) or not NAME.fullmatch(value):
+    if not isinstance(value, str) or not NAME.fullmatch(value) or value in _sql_words():
         raise TaxonomyError(
-            f"{where}: name {value!r}; expected small letters, digits and _, a letter first"
+            f"{where}: name {value!r}; expected small letters, digits and _, a letter first, and "
+            "not a reserved word of SQL"
         )
     return value
+
+
+@lru_cache(maxsize=1)
+def _sql_words() -> frozenset[str]:
+    import duckdb
+
+    query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+    with duckdb.connect(":memory:") as db:
+        return frozenset(row[0] for row in db.execute(query).fetchall())

@@ -7,6 +7,7 @@ from pathlib import Path
 # Before anything imports them: these libraries read their environment once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="clsp-prefect-")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models: threads would only spin
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers wherever the tests run
 
 import pytest

@@ -1,0 +1,241 @@
+"""The code that makes the embedded model: wording, signals, folding, and losses that fall.
+
+No speech engine is needed: a synthetic vowel stands in for a synthesised voice.
+"""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from clsp.config import CLSPConfig
+from clsp.errors import InputError
+from clsp.model import CLSPModel
+from clsp.training import augment, captions, phases, texts, transforms, voices
+from clsp.training.dataset import Clips
+from clsp.training.evaluate import balanced_accuracy
+from clsp.training.heads import NormedHead
+from clsp.training.tokenizer import save_tokenizer, train_tokenizer
+from clsp.training.wording import PROMPTS, WORDS
+
+EMOTIONS = "happy|excited|angry|sad|neutral|calm|disgust|fear|surprised"
+
+
+def vowel(seconds: float = 1.5, f0: float = 140.0) -> np.ndarray:
+    """A buzz with three formants: what WORLD takes for a voice."""
+    time = np.arange(int(seconds * 16_000)) / 16_000
+    phase = 2 * np.pi * np.cumsum(f0 * (1 + 0.05 * np.sin(2 * np.pi * 2 * time))) / 16_000
+    total = np.zeros_like(time)
+    for harmonic in range(1, 40):
+        hz = harmonic * f0
+        gain = sum(1 / (1 + ((hz - formant) / 120) ** 2) for formant in (600, 1200, 2500))
+        total += gain * np.sin(harmonic * phase)
+    return (0.2 * total / np.abs(total).max()).astype(np.float32)
+
+
+# ---- wording --------------------------------------------------------------------------------
+
+
+def test_the_published_prompts_are_there_verbatim() -> None:
+    prompts = {prompt for classes in PROMPTS.values() for prompt in classes.values()}
+    published = {f"A speaker in a {word} tone." for word in EMOTIONS.split("|")} | {
+        "A male speaker.", "A female speaker.", "A child or young teenager speaker.",
+        "An adult speaker.", "A middle-aged speaker.", "An older or elder speaker.",
+    }  # fmt: skip
+    assert published <= prompts
+
+
+def test_training_says_every_prompt_verbatim() -> None:
+    rng = np.random.default_rng(0)
+    for attribute, classes in PROMPTS.items():
+        for value, prompt in classes.items():
+            said = {captions.paraphrase(attribute, value, rng) for _ in range(200)}
+            assert prompt in said
+            assert len(said) > 20
+
+
+BARE = ("male", "man", "guy", "gentleman", "female", "woman", "lady", "girl", "whisper")
+
+
+@pytest.mark.parametrize("word", BARE)
+def test_bare_words_are_taught(word: str) -> None:
+    assert any(word in words.get("tags") for words in WORDS.values())
+
+
+def test_a_caption_claims_what_it_was_asked_to() -> None:
+    rng = np.random.default_rng(1)
+    said = [captions.caption({"gender": "female", "whisper": "yes"}, rng) for _ in range(50)]
+    assert all(caption.claims == {"gender": "female", "whisper": "yes"} for caption in said)
+    assert all("whisper" in caption.text.lower() for caption in said)
+
+
+def test_agreement_knows_true_false_and_open() -> None:
+    clip = captions.states({"gender": "male", "noise": "noisy", "telephone": "no", "reverb": "yes"})
+    claims = [
+        {"gender": "male"}, {"gender": "female"}, {"pitch": "low"}, {"quality": "noisy"},
+        {"quality": "clean"}, {"gender": "male", "pitch": "low"},
+        {"gender": "female", "pitch": "low"},
+    ]  # fmt: skip
+    asked = np.stack([captions.claimed(claim) for claim in claims])
+    yes, no, open_ = captions.YES, captions.NO, captions.OPEN
+    assert captions.agreement(asked, clip[None])[0].tolist() == [yes, no, open_, yes, no, open_, no]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("A quiet voice here.", 4), ("Книга на столе.", 5), ("Hmm", 1)]
+)
+def test_syllables_are_counted_roughly(text: str, count: int) -> None:
+    assert texts.syllables(text) == count
+
+
+# ---- voices and signals ---------------------------------------------------------------------
+
+
+def test_no_test_voice_is_heard_in_training() -> None:
+    by_split = {
+        split: {(v.engine, v.name) for v in voices.VOICES if v.split == split}
+        for split in ("train", "dev", "test")
+    }
+    assert not by_split["train"] & by_split["test"]
+    assert not by_split["dev"] & by_split["test"]
+    slt = {v.split for v in voices.VOICES if "slt" in v.name}
+    assert slt == {"test"}  # one speaker under two engines
+
+
+def test_a_missing_engine_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match=r"apt-get install .*flite"):
+        voices.synthesise(voices.VOICES[0], "Hello.")
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    pytest.importorskip("pyworld", reason="pip install clsp-pipelines[train]", exc_type=ImportError)
+
+    def once() -> str:
+        rng = np.random.default_rng(7)
+        speech = transforms.analyse(vowel())
+        digest = hashlib.sha256()
+        for _ in range(3):
+            manner, attributes, levels = transforms.draw_manner("male", 4.0, rng, convert=True)
+            said = transforms.render(speech, manner, rng)
+            clip = augment.record(said, augment.draw_condition(levels, rng), [vowel()], rng)
+            digest.update(clip.tobytes() + repr(attributes).encode())
+        return digest.hexdigest()
+
+    assert once() == once()
+
+
+def test_render_moves_pitch_and_tempo_where_it_says() -> None:
+    pytest.importorskip("pyworld", reason="pip install clsp-pipelines[train]", exc_type=ImportError)
+    source = vowel()
+    said = transforms.render(
+        transforms.analyse(source),
+        transforms.Manner(f0_hz=220.0, tempo=0.75),
+        np.random.default_rng(0),
+    )
+    hz, _ = transforms.pitch_and_spread(transforms.analyse(said).f0)
+    assert hz == pytest.approx(220, rel=0.03)
+    assert len(said) / len(source) == pytest.approx(1 / 0.75, rel=0.02)
+
+
+@pytest.mark.parametrize("level", ["quiet", "normal", "loud"])
+def test_a_recording_has_the_level_it_is_labelled_with(level: str) -> None:
+    rng = np.random.default_rng(3)
+    condition = augment.Condition(level=level, noise="noisy", telephone=True, reverb=True)
+    clip = augment.record(vowel(), condition, [], rng)
+    low, high = augment.LEVEL_DBFS[level]
+    assert low <= augment.active_level(clip) <= high
+    assert np.abs(clip).max() <= 1
+
+
+def test_noise_is_added_at_the_asked_ratio() -> None:
+    rng = np.random.default_rng(0)
+    clean = vowel()
+    noisy = augment.add_noise(clean, augment.coloured_noise(len(clean), 1.0, rng), 10.0)
+    noise_dbfs = 20 * np.log10(np.std(noisy - clean))
+    assert augment.active_level(clean) - noise_dbfs == pytest.approx(10, abs=0.2)
+
+
+def test_labels_leave_gaps_open() -> None:
+    assert transforms.label(100, transforms.PITCH_HZ) == "low"
+    assert transforms.label(135, transforms.PITCH_HZ) is None
+    assert transforms.label(None, transforms.PITCH_HZ) is None
+
+
+# ---- the model's side -----------------------------------------------------------------------
+
+
+def test_folding_batch_norm_is_exact() -> None:
+    torch.manual_seed(0)
+    projection = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 24))
+    transform = nn.Sequential(nn.Linear(24, 24), nn.ReLU(), nn.Dropout(0.1), nn.Linear(24, 24))
+    head = NormedHead(projection, transform, 16)
+    for _ in range(20):
+        head(3 * torch.randn(32, 16) + 5)
+    head.eval()
+    with torch.no_grad():
+        for norm in (head.before, head.after):
+            norm.weight.uniform_(0.5, 2)
+            norm.bias.uniform_(-1, 1)
+        pooled = 3 * torch.randn(8, 16) + 5
+        expected = head(pooled)
+        head.fold()
+        folded = nn.functional.normalize(transform(projection(pooled)), dim=-1)
+    torch.testing.assert_close(folded, expected, atol=1e-6, rtol=1e-5)
+
+
+def random_clips(count: int = 24) -> Clips:
+    """Noise whose level says whether the speaker is male: enough to learn from."""
+    rng = np.random.default_rng(0)
+    rows, parts = [], []
+    for number in range(count):
+        gender = "male" if number % 2 else "female"
+        rows.append({"attributes": {"gender": gender, "level": "loud" if number % 2 else "quiet"}})
+        parts.append(rng.normal(-8 + 4 * (number % 2), 1, (60, 128)).astype(np.float16))
+    lengths = np.array([len(part) for part in parts])
+    known = np.stack([captions.states(row["attributes"]) for row in rows])
+    return Clips(rows, np.concatenate(parts), np.cumsum(lengths) - lengths, lengths, known)
+
+
+def test_a_few_steps_reduce_the_loss() -> None:
+    torch.manual_seed(0)
+    model = CLSPModel(CLSPConfig.tiny(joint_dim=32))
+    phases.start_front_end(model, -8.0, 4.0)
+    clips = random_clips()
+    known = torch.from_numpy(clips.known)
+    heads = phases.learn_attributes(model, clips, steps=40, batch=8, seed=0)
+    with torch.inference_mode():
+        loss = phases.attribute_loss(heads(phases.pool(model, clips)[0]), known)
+        fresh = phases.attribute_loss(torch.zeros(len(clips), len(captions.COLUMNS)), known)
+    assert loss < 0.8 * fresh
+
+
+def test_contrastive_loss_prefers_every_true_caption() -> None:
+    audio = torch.eye(3)
+    truth = torch.tensor([[1, 0, -1], [0, 1, 0], [0, 0, 1]], dtype=torch.int8)
+    scale = torch.tensor(10.0)
+    right = phases.contrastive_loss(audio, torch.eye(3), scale, truth)
+    wrong = phases.contrastive_loss(audio, torch.eye(3)[[1, 2, 0]], scale, truth)
+    assert right < 0.01 < wrong
+
+
+def test_the_tokenizer_loads_in_transformers_and_ignores_case(tmp_path: object) -> None:
+    from pathlib import Path
+
+    from transformers import PreTrainedTokenizerFast
+
+    folder = Path(str(tmp_path))
+    lines = [prompt for classes in PROMPTS.values() for prompt in classes.values()]
+    save_tokenizer(train_tokenizer(lines, vocab_size=400), folder)
+    loaded = PreTrainedTokenizerFast.from_pretrained(folder)
+    ids = loaded("A Male speaker.")["input_ids"]
+    assert ids == loaded("a male SPEAKER.")["input_ids"]
+    assert (ids[0], ids[-1]) == (0, 2)
+    assert loaded.pad_token_id == 1
+
+
+def test_balanced_accuracy_weighs_classes_alike() -> None:
+    answers, truth = np.array([0, 0, 0, 0, 0]), np.array([0, 0, 0, 0, 1])
+    assert balanced_accuracy(answers, truth, 2) == 0.5
