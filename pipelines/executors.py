@@ -9,6 +9,7 @@ nothing of lakes or plans.
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,13 +19,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.errors import FailureKind, RecordingError
+from pipelines.errors import FailureKind, RecordingError, WorkerLost
 from pipelines.jobs import Chunk, ChunkResult, Job, Outcome, recordings_table
 from pipelines.settings import TagSettings
 from pipelines.worker import Worker
 
 IN_FLIGHT = 2  # chunks per actor: one running, one waiting, so that no actor idles
 CPUS_PER_ACTOR = 4
+PING_S = 0.2
+RESTART_PINGS = 3000  # ten minutes for an actor to be back with its model loaded
 
 Run = Callable[[Iterable[Chunk]], Iterator[ChunkResult]]
 OnFile = Callable[[float], None]  # audio seconds of a file that is done
@@ -51,9 +54,11 @@ def executor(settings: TagSettings, job: Job, on_file: OnFile = ignore_file) -> 
 
 @dataclass
 class _Task:
+    """What an actor was asked: a chunk, or (None) whether it is back after it died."""
+
     actor: int
-    chunk: Chunk
-    suspect: bool
+    chunk: Chunk | None
+    suspect: bool = False
 
 
 @contextmanager
@@ -104,48 +109,62 @@ def _actors(settings: TagSettings, job: Job) -> list[Any]:
 def _schedule(
     actors: list[Any], chunks: Iterable[Chunk], job: Job, on_file: OnFile
 ) -> Iterator[ChunkResult]:
-    """Keep every actor fed, hand out results as they come, bisect what kills a worker."""
+    """Keep every actor fed, hand out results as they come, bisect what kills a worker.
+
+    Raises WorkerLost when an actor does not come back.
+    """
     import ray
     from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
 
     waiting, suspects = iter(chunks), deque[Chunk]()
     running: dict[Any, _Task] = {}
     load = [0] * len(actors)
-    alone: set[int] = set()  # actors that hold a suspect, and nothing else until it is done
+    closed: set[int] = set()  # actors that get nothing more for now: holding a suspect, or dead
+    asked = [0] * len(actors)  # pings of a dead actor
 
-    def submit(actor: int, chunk: Chunk, suspect: bool) -> None:
-        running[actors[actor].process.remote(chunk)] = _Task(actor, chunk, suspect)
-        load[actor] += 1
-        if suspect:
-            alone.add(actor)
+    def submit(task: _Task) -> None:
+        handle = actors[task.actor]
+        ref = handle.process.remote(task.chunk) if task.chunk else handle.ping.remote()
+        running[ref] = task
+        load[task.actor] += 1
+        if task.suspect or not task.chunk:
+            closed.add(task.actor)
 
     def feed() -> None:
         for actor in sorted(range(len(actors)), key=lambda a: load[a]):
-            if suspects and load[actor] == 0:
-                submit(actor, suspects.popleft(), suspect=True)
+            if suspects and actor not in closed and load[actor] == 0:
+                submit(_Task(actor, suspects.popleft(), suspect=True))
             # While suspects wait, busy actors run dry, so that one of them gets free.
-            while not suspects and actor not in alone and load[actor] < IN_FLIGHT:
+            while not suspects and actor not in closed and load[actor] < IN_FLIGHT:
                 chunk = next(waiting, None)
                 if chunk is None:
                     return
-                submit(actor, chunk, suspect=False)
+                submit(_Task(actor, chunk))
 
     feed()
     while running:
         [done], _ = ray.wait(list(running), num_returns=1)
         task = running.pop(done)
         load[task.actor] -= 1
-        alone.discard(task.actor)
+        result = None
         try:
             result = ray.get(done)
+            closed.discard(task.actor)
+            asked[task.actor] = 0
         except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
-            if task.suspect and len(task.chunk.entries) == 1:
+            if task.chunk and task.suspect and len(task.chunk.entries) == 1:
                 result = _lost(job, task.chunk, error)
-            else:
+            elif task.chunk:
                 suspects.extend(_halves(task.chunk) if task.suspect else [task.chunk])
-                result = None
+            # Until it is back, whatever the actor is given fails at once, guilty or not.
+            asked[task.actor] += 1
+            if asked[task.actor] > RESTART_PINGS:
+                raise WorkerLost(f"a Ray worker died and did not come back: {error}") from error
+            if load[task.actor] == 0:
+                time.sleep(PING_S)
+                submit(_Task(task.actor, None))
         feed()
-        if result is not None:
+        if task.chunk and result is not None:
             for _ in result.chunk.entries:
                 on_file(result.audio_s / len(result.chunk.entries))
             yield result

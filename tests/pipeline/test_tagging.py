@@ -221,22 +221,21 @@ def test_both_executors_write_the_same_rows(sample_archive, sample_lake, tmp_pat
     )
 
 
-def test_a_file_that_kills_its_worker_is_found_and_recorded(
+def test_a_file_that_kills_its_worker_is_found_and_recorded_and_no_other(
     sample_archive, tmp_path, local_ray, monkeypatch
 ):
     class Fragile(Worker):  # stands in for a decoder that crashes the process
         def process(self, chunk):
-            if any(entry.uri == "podcast/outro.flac" for entry in chunk.entries):
+            if any(entry.uri == "podcast/episode-02.mp3" for entry in chunk.entries):
                 os._exit(1)
             return super().process(chunk)
 
     monkeypatch.setattr(executors, "Worker", Fragile)
-    done = tag(settings(sample_archive, tmp_path, executor="ray", workers=1, chunk_files=10))
-    assert (done.tagged, done.failed) == (15, 5)
-    assert done.failures["worker_lost"] == 1
-    [lost] = rows(tmp_path / "lake", "FROM failures WHERE error_kind = 'worker_lost'")
-    assert lost["uri"] == "podcast/outro.flac"
-    assert len(speech(tmp_path / "lake")) == 15
+    given = {"executor": "ray", "workers": 1, "chunk_files": 2, "include": ("podcast/*",)}
+    done = tag(settings(sample_archive, tmp_path, **given))
+    assert (done.tagged, done.failures) == (4, {"worker_lost": 1})
+    [lost] = rows(tmp_path / "lake", "FROM failures")
+    assert (lost["uri"], lost["error_kind"]) == ("podcast/episode-02.mp3", "worker_lost")
 
 
 def test_a_model_that_cannot_load_ends_the_run_at_once(archive, tmp_path, local_ray, monkeypatch):
