@@ -104,6 +104,12 @@ def load(name: str | Path = "tiny", device: str = "cpu", dtype: Any = None) -> "
     return model.to(device).eval()
 
 
+def own_tokenizer(config: "CLSPConfig") -> Path | None:
+    """The folder the model came from, where a tokenizer lies beside the weights."""
+    folder = Path(config._name_or_path)
+    return folder if config._name_or_path and (folder / "tokenizer.json").is_file() else None
+
+
 def load_tokenizer(config: "CLSPConfig") -> Any:
     """The tokenizer beside the weights, else RoBERTa's at its pinned revision from the hub.
 
@@ -111,8 +117,7 @@ def load_tokenizer(config: "CLSPConfig") -> Any:
     """
     from transformers import PreTrainedTokenizerFast, RobertaTokenizer
 
-    folder = Path(config._name_or_path)
-    if config._name_or_path and (folder / "tokenizer.json").is_file():
+    if folder := own_tokenizer(config):
         return PreTrainedTokenizerFast.from_pretrained(folder)
     vocab = config.text_config.vocab_size  # type: ignore[union-attr]
     if vocab != TOKENIZER_VOCAB:

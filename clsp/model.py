@@ -194,9 +194,11 @@ class CLSPModel(PreTrainedModel):
         return load_tokenizer(self.config)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
-        """Config, weights and, where it is at hand, the tokenizer."""
+        """Config, weights and, where it is the model's own or was loaded, the tokenizer."""
+        from clsp.checkpoint import own_tokenizer
+
         super().save_pretrained(save_directory, **kwargs)
-        if "tokenizer" in self.__dict__:
+        if "tokenizer" in self.__dict__ or own_tokenizer(self.config):
             self.tokenizer.save_pretrained(save_directory)
 
     # ---- both -------------------------------------------------------------------------------

@@ -50,7 +50,9 @@ def expand(
 def _require_lists(prompts: Mapping[str, Sequence[str]]) -> None:
     """A bare string is a sequence too, of its letters: refuse it."""
     if not prompts or any(isinstance(words, str) or not words for words in prompts.values()):
-        raise InputError(f"prompts {dict(prompts)}: expected a list of prompts for each label")
+        raise InputError(
+            f"prompts {dict(prompts)}: expected a list of at least one prompt for each label"
+        )
 
 
 @torch.inference_mode()

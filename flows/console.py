@@ -109,6 +109,7 @@ def progress(shown: bool) -> Iterator[Any]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
+    shown = shown and err.is_terminal  # a log is no place for a bar
     with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
         yield bar
 

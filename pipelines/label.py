@@ -30,16 +30,18 @@ class Labeller:
 
     def __init__(self, model: CLSPModel, taxonomy: Taxonomy) -> None:
         self.model, self.taxonomy = model, taxonomy
-        self.matrices = {a.name: classifier(model, a.prompts) for a in taxonomy.attributes}
+        # Double precision on the CPU: a row's scores must not depend on the rows around it.
+        self.matrices = {
+            a.name: classifier(model, a.prompts).double().cpu() for a in taxonomy.attributes
+        }
         styles = {style.column: [style.description] for style in taxonomy.styles}
-        self.styles = classifier(model, styles) if styles else None
+        self.styles = classifier(model, styles).double().cpu() if styles else None
 
     def columns(self, embeddings: np.ndarray) -> dict[str, pa.Array]:
         """The taxonomy's columns for embeddings (n, dim), rounded to half precision first."""
         import torch
 
-        stored = torch.from_numpy(embeddings.astype("<f2").astype(np.float32))
-        stored = stored.to(self.model.device, self.model.dtype)
+        stored = torch.from_numpy(embeddings.astype("<f2").astype(np.float64))
         columns: dict[str, pa.Array] = {}
         for attribute in self.taxonomy.attributes:
             labels = list(attribute.prompts)
@@ -47,12 +49,12 @@ class Labeller:
             label, probability, margin = attribute.columns
             best = scores.probability.gather(1, scores.best[:, None])[:, 0]
             columns[label] = pa.array([labels[i] for i in scores.best.tolist()], pa.string())
-            columns[probability] = pa.array(best.float().cpu().numpy(), pa.float32())
-            columns[margin] = pa.array(scores.margin.float().cpu().numpy(), pa.float32())
+            columns[probability] = pa.array(best.float().numpy())
+            columns[margin] = pa.array(scores.margin.float().numpy())
         if self.styles is not None:
-            cosines = (stored @ self.styles.T).float().cpu().numpy()
+            cosines = (stored @ self.styles.T).float().numpy()
             for i, style in enumerate(self.taxonomy.styles):
-                columns[style.column] = pa.array(cosines[:, i], pa.float32())
+                columns[style.column] = pa.array(cosines[:, i])
         return columns
 
 

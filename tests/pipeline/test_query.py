@@ -78,7 +78,6 @@ def test_search_refuses_nonsense_and_another_model(lake, tiny):
 
 
 def test_search_with_another_model_than_the_lakes_is_refused(lake, tiny, tmp_path):
-    tiny.tokenizer  # noqa: B018  (loaded so that it is saved too)
     tiny.save_pretrained(tmp_path / "other")
     config = tmp_path / "other" / "config.json"
     config.write_text(config.read_text() + "\n")  # other bytes: another revision
