@@ -59,8 +59,11 @@ def fbank(waveform: Tensor) -> Tensor:
     25 ms Povey windows every 10 ms, 20 Hz to 7.6 kHz, no dither, no normalisation of level.
     Raises InputError for a clip under 1,360 samples (85 ms) or of the wrong shape.
     """
-    if waveform.ndim != 1:
-        raise InputError(f"waveform of shape {tuple(waveform.shape)}: expected (samples,)")
+    if waveform.ndim != 1 or not waveform.is_floating_point():
+        raise InputError(
+            f"waveform of shape {tuple(waveform.shape)}, {waveform.dtype}: expected (samples,) of "
+            "floats in [-1, 1]"
+        )
     if waveform.numel() < MIN_SAMPLES:
         raise InputError(
             f"clip of {waveform.numel()} samples ({waveform.numel() / SAMPLE_RATE * 1000:.0f} ms): "

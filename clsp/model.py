@@ -147,9 +147,7 @@ class CLSPModel(PreTrainedModel):
 
         Raises InputError for a wrong shape, or a clip under 1,360 samples (85 ms).
         """
-        return self.embed_features(
-            [fbank(torch.as_tensor(clip).to(self.device, torch.float32)) for clip in clips]
-        )
+        return self.embed_features([fbank(torch.as_tensor(clip).to(self.device)) for clip in clips])
 
     def embed_features(self, features: Sequence[Tensor]) -> Tensor:
         """Clips of log-mel features (frames, 128) to embeddings (n, joint_dim), as one batch."""

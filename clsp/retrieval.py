@@ -29,8 +29,8 @@ def ranks(similarity: Tensor) -> Tensor:
 
     Ties count against it, so that a collapsed model, to which all is alike, comes out last.
     """
-    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
-        raise InputError(f"similarity of shape {tuple(similarity.shape)}: expected (n, n)")
+    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1] or not len(similarity):
+        raise InputError(f"similarity of shape {tuple(similarity.shape)}: expected (n, n), n >= 1")
     right = similarity.diagonal()[:, None]
     # Not `>=`: where the model gives NaN, that counts against it too.
     return similarity.shape[1] - 1 - (similarity < right).sum(dim=1)

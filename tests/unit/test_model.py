@@ -269,6 +269,7 @@ REFUSED_AUDIO = {
         torch.zeros(2, 16_000), torch.tensor([16_000, 300])
     ),
     "a clip with channels": lambda model: model.embed_audio([torch.zeros(2, 16_000)]),
+    "integer samples": lambda model: model.embed_audio([torch.ones(16_000, dtype=torch.int16)]),
     "no clip at all": lambda model: model.embed_audio([]),
     "a batch of no clips": lambda model: model(audio=torch.zeros(0, 16_000)),
     "a clip where a batch belongs": lambda model: model(audio=torch.zeros(16_000)),

@@ -81,7 +81,7 @@ def test_both_directions_ask_rows_and_columns() -> None:
     assert found["text_to_audio"].ranks.tolist() == [0, 0, 0]  # along each row
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (4,), (2, 2, 2)])
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (4,), (2, 2, 2), (0, 0)])
 def test_only_square_similarities_have_right_answers(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="expected \\(n, n\\)"):
         evaluate(torch.zeros(shape))
