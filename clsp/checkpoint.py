@@ -42,6 +42,7 @@ PUBLISHED = {
     ),
 }
 EMBEDDED = ("tiny",)
+NAMES = (*EMBEDDED, *PUBLISHED)
 
 # The published model's tokenizer is not in its repository: upstream fetches this one by name.
 TOKENIZER_REPO = "FacebookAI/roberta-base"
@@ -74,7 +75,7 @@ def resolve(name: str | Path) -> Checkpoint:
         return _published(name, PUBLISHED[name])
     if Path(name).is_dir():
         return _folder(Path(name).resolve().name, Path(name).resolve())
-    known = ", ".join(repr(known) for known in (*EMBEDDED, *PUBLISHED))
+    known = ", ".join(map(repr, NAMES))
     raise ModelNotFound(f"model {name!r}: expected one of {known}, or a folder; no such folder")
 
 

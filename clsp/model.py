@@ -99,7 +99,15 @@ class CLSPModel(PreTrainedModel):
     def from_pretrained(cls, name: Any, *args: Any, **kwargs: Any) -> Any:
         """transformers' own, made strict: float32 unless `dtype` says otherwise, and
         CheckpointMismatch for any missing, unexpected or misshapen tensor.
+
+        `tiny` and the published name mean the checked files of `clsp.load`, at the pinned
+        revision; so the published examples run with `from clsp import CLSPModel as AutoModel`.
         """
+        from clsp.checkpoint import NAMES, resolve
+
+        if name in NAMES and "revision" not in kwargs:
+            name = resolve(name).folder
+        kwargs.pop("trust_remote_code", None)  # there is none here to trust
         wants_info = kwargs.pop("output_loading_info", False)
         kwargs.setdefault("dtype", torch.float32)
         kwargs["ignore_mismatched_sizes"] = True  # collected below, where all can be named at once

@@ -400,6 +400,18 @@ def test_a_saved_model_comes_back_the_same(tmp_path: Path, tiny: CLSPModel) -> N
         same(ours, theirs, atol=BATCH_ATOL)
 
 
+def test_the_published_way_to_load_works_with_one_changed_import(tiny: CLSPModel) -> None:
+    from clsp import CLSPModel as AutoModel  # the published examples import transformers'
+
+    model = AutoModel.from_pretrained("tiny", trust_remote_code=True)
+    assert not model.training
+    with torch.no_grad():
+        ours = model(noise(9_000)[None], torch.tensor([9_000]), ["A male speaker."])
+        theirs = tiny(noise(9_000)[None], torch.tensor([9_000]), ["A male speaker."])
+    for found, expected in zip(ours, theirs, strict=True):
+        same(found, expected, atol=BATCH_ATOL)
+
+
 def test_weights_stored_in_half_precision_load_as_float32_unless_asked(tmp_path: Path) -> None:
     clsp.load(GOLDEN / "uneven").half().save_pretrained(tmp_path)
 
