@@ -1,5 +1,6 @@
 """A tagging run as a person sees it: progress while it runs, a few lines when it is done."""
 
+from time import monotonic
 from typing import Any
 
 from flows.console import duration, out, print_json, progress
@@ -10,16 +11,20 @@ def watched(given: dict[str, Any], flow: bool, shown: bool) -> dict[str, Any]:
     with progress(shown) as bar:
         task = bar.add_task("planning", total=None, rate="")
         audio_s = 0.0
+        began: float | None = None
 
         def on_plan(plan: Any) -> None:
-            bar.reset(task, description="tagging", total=plan.files)
+            bar.reset(task, description="loading", total=plan.files)
 
         def on_file(seconds: float) -> None:
-            nonlocal audio_s
+            nonlocal audio_s, began
+            if began is None:  # from the first file on: what came before is start-up
+                began = monotonic()
+                bar.update(task, description="tagging", advance=1)
+                return
             audio_s += seconds
-            elapsed = bar.tasks[0].elapsed or 1e-9
-            rate = f"{duration(audio_s)} of audio, {audio_s / elapsed:.0f}x real time"
-            bar.update(task, advance=1, rate=rate)
+            speed = audio_s / max(monotonic() - began, 1e-3)
+            bar.update(task, advance=1, rate=f"{speed:.0f}x real time")
 
         if flow:
             from flows.tag import tag_archive, watchers

@@ -13,7 +13,7 @@ from torch import nn
 from clsp.config import CLSPConfig
 from clsp.errors import InputError
 from clsp.model import CLSPModel
-from clsp.training import augment, captions, phases, texts, transforms, voices
+from clsp.training import augment, captions, losses, phases, texts, transforms, voices
 from clsp.training.dataset import Clips
 from clsp.training.evaluate import balanced_accuracy
 from clsp.training.heads import NormedHead
@@ -207,8 +207,13 @@ def test_a_few_steps_reduce_the_loss() -> None:
     known = torch.from_numpy(clips.known)
     heads = phases.learn_attributes(model, clips, steps=40, batch=8, seed=0)
     with torch.inference_mode():
-        loss = phases.attribute_loss(heads(phases.pool(model, clips)[0]), known)
-        fresh = phases.attribute_loss(torch.zeros(len(clips), len(captions.COLUMNS)), known)
+        logits, blank = (
+            heads(phases.pool(model, clips)[0]),
+            torch.zeros(len(clips), len(captions.COLUMNS)),
+        )
+        weights = losses.class_weights(known)
+        loss = losses.attribute_loss(logits, known, weights)
+        fresh = losses.attribute_loss(blank, known, weights)
     assert loss < 0.8 * fresh
 
 
@@ -216,8 +221,8 @@ def test_contrastive_loss_prefers_every_true_caption() -> None:
     audio = torch.eye(3)
     truth = torch.tensor([[1, 0, -1], [0, 1, 0], [0, 0, 1]], dtype=torch.int8)
     scale = torch.tensor(10.0)
-    right = phases.contrastive_loss(audio, torch.eye(3), scale, truth)
-    wrong = phases.contrastive_loss(audio, torch.eye(3)[[1, 2, 0]], scale, truth)
+    right = losses.contrastive_loss(audio, torch.eye(3), scale, truth)
+    wrong = losses.contrastive_loss(audio, torch.eye(3)[[1, 2, 0]], scale, truth)
     assert right < 0.01 < wrong
 
 
