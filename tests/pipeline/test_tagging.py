@@ -82,6 +82,17 @@ def test_every_segment_has_measures_labels_and_one_embedding(sample_lake):
     assert counts[0]["n"] == counts[0]["ids"] == len(speech(sample_lake))
 
 
+def test_the_embedded_model_hears_what_is_plain(sample_lake):
+    """Voices it never heard in training; make_sample_archive.py says what each clip is."""
+    heard = {row["uri"]: row for row in speech(sample_lake)}
+    assert heard["field-notes/tent, night.wav"]["whisper"] == "whispered"
+    assert sum(row["whisper"] == "whispered" for row in heard.values()) == 1
+    assert heard["voicemail/quiet.wav"]["volume"] == "quiet"
+    assert heard["field-notes/river bank.wav"]["recording_quality"] == "noisy"
+    assert heard["calls/2026-03/call-0192.wav"]["recording_quality"] == "telephone"
+    assert heard["voicemail/fast.ogg"]["speaking_rate"] == "fast"
+
+
 def test_a_stored_embedding_is_the_models_own_for_that_clip(sample_archive, sample_lake, tiny):
     uri = "field-notes/river bank.wav"
     clip, rate = soundfile.read(sample_archive / uri, dtype="float32")

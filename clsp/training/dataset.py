@@ -1,0 +1,98 @@
+"""The training set in memory: log-mel features, what is known of each clip, batches of crops.
+
+It knows the manifest and features; nothing of models or wording beyond the columns of captions.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clsp.errors import InputError
+from clsp.features import fbank
+from clsp.training import captions
+from clsp.training.synthesise import read_audio, read_manifest
+
+DB = float(np.log(10) / 10)  # features are natural logs of power
+MIN_CROP = 120  # frames of 10 ms
+
+
+@dataclass
+class Clips:
+    """One split. `frames` is all features end to end, (sum of lengths, 128), float16."""
+
+    rows: list[dict]
+    frames: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    known: np.ndarray  # (clips, columns) of captions.states
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def crop(self, clip: int, size: int, rng: np.random.Generator | None) -> np.ndarray:
+        """Features of a clip, at most `size` frames: from anywhere, or the first without `rng`."""
+        length = int(self.lengths[clip])
+        first = int(self.starts[clip])
+        if length > size and rng is not None:
+            first += int(rng.integers(length - size + 1))
+        return self.frames[first : first + min(length, size)]
+
+    def batch(
+        self, clips: np.ndarray, size: int, rng: np.random.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Padded features (n, frames, 128) and lengths (n,); with `rng`, cropped and recoloured."""
+        parts = []
+        for clip in clips:
+            part = self.crop(int(clip), size, rng).astype(np.float32)
+            parts.append(part if rng is None else part + colour_shift(rng))
+        lengths = torch.tensor([len(part) for part in parts])
+        padded = torch.zeros(len(parts), int(lengths.max()), parts[0].shape[1])
+        for place, part in enumerate(parts):
+            padded[place, : len(part)] = torch.from_numpy(part)
+        return padded, lengths
+
+    def batches(self, size: int, frames: int = 600) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+        """All clips whole, in batches of like lengths: (clip numbers, features, lengths)."""
+        order = np.argsort(self.lengths, kind="stable")
+        for start in range(0, len(order), size):
+            clips = order[start : start + size]
+            yield clips, *self.batch(clips, frames)
+
+
+def colour_shift(rng: np.random.Generator) -> np.ndarray:
+    """A slight random microphone: +-1 dB of level and a smooth curve over the mel bins."""
+    knots = rng.normal(0, 1.5, 6)
+    curve = np.interp(np.linspace(0, 5, 128), np.arange(6), knots - knots.mean())
+    return (DB * (curve + rng.uniform(-1, 1))).astype(np.float32)
+
+
+def load(data: Path) -> dict[str, Clips]:
+    """All splits of a data set. Features are worked out once and kept in `features.npz`."""
+    rows = read_manifest(data)
+    if not rows:
+        raise InputError(
+            f"no clips in {data}: make them with `python -m clsp.training.synthesise --out {data}`"
+        )
+    cache = data / "features.npy"
+    lengths_cache = data / "lengths.npy"
+    if not cache.is_file() or len(np.load(lengths_cache)) != len(rows):
+        clips = (fbank(torch.from_numpy(clip)).numpy() for clip in read_audio(data))
+        parts = [clip.astype(np.float16) for clip in clips]
+        np.save(lengths_cache, np.array([len(part) for part in parts]))
+        partial = data / "partial-features.npy"
+        np.save(partial, np.concatenate(parts))
+        partial.replace(cache)
+    frames, lengths = np.load(cache), np.load(lengths_cache)
+    starts = np.cumsum(lengths) - lengths
+    known = np.stack([captions.states(row["attributes"]) for row in rows])
+    splits = {}
+    for split in ("train", "dev", "test"):
+        own = np.array([number for number, row in enumerate(rows) if row["split"] == split], int)
+        splits[split] = Clips(
+            [rows[number] for number in own], frames, starts[own], lengths[own], known[own]
+        )
+    return splits

@@ -1,0 +1,122 @@
+"""Measure a model on held-out synthetic voices, zero-shot: prompts and captions, no heads.
+
+    python -m clsp.training.evaluate --data DIR [--model tiny] [--split test] [--json]
+
+Balanced accuracy (mean recall over classes) of each attribute with its canonical prompts, and
+retrieval among 100 fine captions. It knows synthetic clips only: real speech is another question.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clsp.model import CLSPModel
+from clsp.training import captions
+from clsp.training.dataset import Clips, load
+from clsp.training.wording import PROMPTS
+
+# What is asked: a name, the attribute, and the classes put to the vote.
+QUESTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    **{attribute: (attribute, tuple(classes)) for attribute, classes in PROMPTS.items()},
+    "child or adult": ("age", ("child", "adult")),
+    "four emotions": ("emotion", ("happy", "angry", "sad", "neutral")),
+    "clean or noisy": ("quality", ("clean", "noisy")),
+    "clean or telephone": ("quality", ("clean", "telephone")),
+    "clean or reverberant": ("quality", ("clean", "reverberant")),
+}
+RETRIEVAL_SIZE, RETRIEVAL_DRAWS = 100, 20
+
+
+def balanced_accuracy(answers: np.ndarray, truth: np.ndarray, classes: int) -> float:
+    """Mean recall over the classes that occur."""
+    recalls = [
+        float((answers[truth == c] == c).mean()) for c in range(classes) if (truth == c).any()
+    ]
+    return float(np.mean(recalls)) if recalls else float("nan")
+
+
+@torch.inference_mode()
+def embed(model: CLSPModel, clips: Clips) -> Tensor:
+    """Embeddings of all clips, whole: (n, joint_dim)."""
+    embeddings = torch.zeros(len(clips), model.config.joint_dim)
+    for chosen, features, lengths in clips.batches(48):
+        embeddings[chosen] = model.model.audio_head(model.model.pooled_audio(features, lengths))
+    return embeddings.clone()
+
+
+def zero_shot(audio: Tensor, prompts: dict[str, Tensor], clips: Clips) -> dict[str, dict]:
+    """Balanced accuracy per question; prompts: attribute -> (classes, joint_dim)."""
+    results = {}
+    for name, (attribute, classes) in QUESTIONS.items():
+        index = [list(PROMPTS[attribute]).index(value) for value in classes]
+        labels = [row["attributes"].get(attribute) for row in clips.rows]
+        asked = np.array([place for place, value in enumerate(labels) if value in classes], int)
+        truth = np.array([classes.index(labels[place]) for place in asked], int)
+        answers = (audio[asked] @ prompts[attribute][index].T).argmax(1).numpy()
+        accuracy = balanced_accuracy(answers, truth, len(classes))
+        results[name] = {
+            "balanced_accuracy": round(accuracy, 3),
+            "chance": round(1 / len(classes), 3),
+            "clips": len(asked),
+        }
+    return results
+
+
+@torch.inference_mode()
+def retrieval(model: CLSPModel, audio: Tensor, clips: Clips, seed: int = 0) -> dict[str, float]:
+    """Text to speech R@1/5/10 among 100 clips of different descriptions, mean over draws."""
+    rng = np.random.default_rng(seed)
+    hits: dict[int, list[float]] = {1: [], 5: [], 10: []}
+    for _ in range(RETRIEVAL_DRAWS):
+        chosen: dict[str, int] = {}
+        for place in rng.permutation(len(clips)):
+            said = captions.speakable(clips.rows[place]["attributes"])
+            chosen.setdefault(json.dumps(said, sort_keys=True), int(place))
+            if len(chosen) == RETRIEVAL_SIZE:
+                break
+        places = list(chosen.values())
+        texts = [captions.fine(clips.rows[place]["attributes"], rng).text for place in places]
+        cosines = model.embed_text(texts) @ audio[places].T
+        rank = (cosines > cosines.diagonal()[:, None]).sum(1)
+        for k, values in hits.items():
+            values.append(float((rank < k).float().mean()))
+    return {f"R@{k}": round(float(np.mean(values)), 3) for k, values in hits.items()}
+
+
+def evaluate(model: CLSPModel, clips: Clips) -> dict[str, dict]:
+    """All measures of a model on one split."""
+    audio = embed(model, clips)
+    with torch.inference_mode():
+        prompts = {a: model.embed_text(list(classes.values())) for a, classes in PROMPTS.items()}
+    return {
+        "zero_shot": zero_shot(audio, prompts, clips),
+        "retrieval": retrieval(model, audio, clips),
+    }
+
+
+def main() -> None:
+    from clsp.checkpoint import load as load_model
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--split", choices=("train", "dev", "test"), default="test")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    given = parser.parse_args()
+    results = evaluate(load_model(given.model), load(given.data)[given.split])
+    if given.json:
+        print(json.dumps(results, indent=1))
+        return
+    for name, result in results["zero_shot"].items():
+        print(f"{name:22} {result['balanced_accuracy']:.3f}  (chance {result['chance']:.2f}, "
+              f"{result['clips']} clips)")  # fmt: skip
+    recall = "  ".join(f"{k} {v:.3f}" for k, v in results["retrieval"].items())
+    print(f"retrieval among 100    {recall}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""The phases of training, each a function of a model, data and a seed.
+
+Order matters: (1) attributes from pooled audio, (2) attributes from text alone, (3) the two heads
+meet on frozen audio, (4) all of it together at a low rate. It knows no files and no arguments.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clsp.model import CLSPModel
+from clsp.training import captions
+from clsp.training.captions import COLUMNS, FACTS
+from clsp.training.dataset import Clips
+from clsp.training.heads import NormedHead
+from clsp.training.losses import (
+    attribute_loss,
+    class_weights,
+    contrastive_loss,
+    prompt_loss,
+)
+from clsp.training.wording import PROMPTS
+
+CROP_FRAMES = 260
+LOG_EVERY = 100
+Encode = Callable[[list[str]], tuple[Tensor, Tensor]]
+
+
+def optimiser(
+    groups: list[tuple[Iterable[nn.Parameter], float]], steps: int
+) -> Callable[[Tensor], None]:
+    """AdamW over (parameters, rate) groups with a short warm-up, then a cosine to zero."""
+    adamw = torch.optim.AdamW(
+        [{"params": list(parameters), "lr": rate} for parameters, rate in groups],
+        weight_decay=0.01, betas=(0.9, 0.98),
+    )  # fmt: skip
+    warm = max(steps // 20, 1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        adamw,
+        lambda step: min((step + 1) / warm, 0.5 * (1 + np.cos(np.pi * min(step / steps, 1)))),
+    )
+
+    def step(loss: Tensor) -> None:
+        adamw.zero_grad()
+        loss.backward()
+        for group in adamw.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 1.0)
+        adamw.step()
+        schedule.step()
+
+    return step
+
+
+class Log:
+    """Prints the mean loss now and then."""
+
+    def __init__(self, phase: str) -> None:
+        self.phase, self.losses, self.start = phase, list[float](), time.monotonic()
+
+    def __call__(self, step: int, loss: Tensor) -> None:
+        self.losses.append(loss.item())
+        if (step + 1) % LOG_EVERY == 0:
+            mean = np.mean(self.losses[-LOG_EVERY:])
+            print(f"{self.phase} step {step + 1} loss {mean:.4f} "
+                  f"{time.monotonic() - self.start:.0f} s", flush=True)  # fmt: skip
+
+
+def start_front_end(model: CLSPModel, mean: float, deviation: float) -> None:
+    """Begin as if features were standardised: the first convolution absorbs mean and scale."""
+    first = model.model.encoder_embed.conv["0"]
+    with torch.no_grad():
+        first.weight /= deviation
+        first.bias -= first.weight.sum(dim=(1, 2, 3)) * mean
+
+
+# ---- phases ---------------------------------------------------------------------------------
+
+
+def learn_attributes(
+    model: CLSPModel, clips: Clips, steps: int, batch: int, seed: int
+) -> nn.Module:
+    """Phase 1: the speech encoder, through linear attribute heads. Returns those heads."""
+    rng = np.random.default_rng([seed, 1])
+    dim = model.config.hidden_size
+    heads = nn.Sequential(nn.BatchNorm1d(dim), nn.Dropout(0.1), nn.Linear(dim, len(COLUMNS)))
+    encoder = [*model.model.encoder_embed.parameters(), *model.model.encoder.parameters()]
+    update = optimiser([(encoder, 2e-3), (heads.parameters(), 4e-3)], steps)
+    known = torch.from_numpy(clips.known)
+    weights = class_weights(known)
+    log = Log("1 attributes")
+    model.train()
+    for step in range(steps):
+        chosen = rng.integers(len(clips), size=batch)
+        features, lengths = clips.batch(chosen, CROP_FRAMES, rng)
+        logits = heads(model.model.pooled_audio(features, lengths))
+        loss = attribute_loss(logits, known[chosen], weights)
+        update(loss)
+        log(step, loss)
+    model.eval()
+    return heads.eval()
+
+
+def distract(text: str, words: list[str], rng: np.random.Generator) -> str:
+    """Sometimes add a few words that mean nothing here, so that they are read past."""
+    if rng.random() > 0.2:
+        return text
+    some = " ".join(words[i] for i in rng.integers(len(words), size=int(rng.integers(1, 4))))
+    return f"{some} {text}" if rng.random() < 0.3 else f"{text} {some}"
+
+
+def read(model: CLSPModel, encode: Encode, texts: list[str], groups: int = 4) -> Tensor:
+    """Pooled texts (n, dim), read in groups of like length: most captions are short."""
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    parts = [
+        model.model.text_pooled(*encode([texts[place] for place in part]))
+        for part in np.array_split(order, groups)
+    ]
+    return torch.cat(parts)[torch.from_numpy(np.argsort(order))]
+
+
+def learn_text(
+    model: CLSPModel, encode: Encode, words: list[str], steps: int, batch: int, seed: int
+) -> None:
+    """Phase 2: the text encoder, from captions of imagined clips: which facts are claimed?"""
+    rng = np.random.default_rng([seed, 2])
+    sizes = [len(values) + 1 for values in FACTS.values()]  # the last class: not spoken of
+    heads = nn.Linear(model.config.text_encoder_dim, sum(sizes))
+    encoder = model.model.text_encoder
+    update = optimiser([(encoder.parameters(), 1e-3), (heads.parameters(), 3e-3)], steps)
+    log = Log("2 text")
+    model.train()
+    for step in range(steps):
+        drawn = [captions.caption(captions.random_claims(rng), rng) for _ in range(batch)]
+        texts = [distract(c.text, words, rng) for c in drawn]
+        logits = heads(read(model, encode, texts))
+        losses = []
+        for part, (attribute, values) in zip(logits.split(sizes, 1), FACTS.items(), strict=True):
+            index = {value: place for place, value in enumerate(values)}
+            said = [_said(c.claims).get(attribute) for c in drawn]
+            target = torch.tensor([index[v] if v is not None else len(values) for v in said])
+            losses.append(F.cross_entropy(part, target))
+        loss = torch.stack(losses).sum()
+        update(loss)
+        log(step, loss)
+    model.eval()
+
+
+def _said(claims: captions.Claims) -> captions.Claims:
+    """Claims by one name for each fault of the recording."""
+    return dict(captions.SAME_WORDS.get(claim, claim) for claim in claims.items())
+
+
+@torch.inference_mode()
+def pool(model: CLSPModel, clips: Clips, rounds: int = 1, seed: int = 0) -> Tensor:
+    """Pooled audio of whole clips (1, n, dim); more rounds add random crops: (rounds, n, dim)."""
+    rng = np.random.default_rng([seed, 9])
+    pooled = torch.zeros(rounds, len(clips), model.config.hidden_size)
+    for chosen, features, lengths in clips.batches(48):
+        pooled[0, chosen] = model.model.pooled_audio(features, lengths)
+        for extra in range(1, rounds):
+            cropped = clips.batch(chosen, int(rng.integers(150, 400)), rng)
+            pooled[extra, chosen] = model.model.pooled_audio(*cropped)
+    return pooled.clone()
+
+
+def normed_heads(model: CLSPModel) -> tuple[NormedHead, NormedHead]:
+    """The audio and the text head of a model, with BatchNorm around them while they train."""
+    inner = model.model
+    audio = NormedHead(
+        inner.audio_projection, inner.audio_transform.sequential, model.config.hidden_size
+    )
+    text = NormedHead(
+        inner.text_projection, inner.text_transform.sequential, model.config.text_encoder_dim
+    )
+    return audio, text
+
+
+def plain_heads(model: CLSPModel) -> tuple[NormedHead, NormedHead]:
+    """The same without BatchNorm: once the heads have met, nothing collapses any more."""
+    heads = normed_heads(model)
+    for head in heads:
+        head.without_norm()
+    return heads
+
+
+def prompts_of_all(rng: np.random.Generator, canonical: bool) -> tuple[list[str], dict[str, slice]]:
+    """One text per class of every attribute with prompts, and where each attribute's lie."""
+    texts: list[str] = []
+    places = {}
+    for attribute, classes in PROMPTS.items():
+        places[attribute] = slice(len(texts), len(texts) + len(classes))
+        for value, prompt in classes.items():
+            texts.append(prompt if canonical else captions.paraphrase(attribute, value, rng))
+    return texts, places
+
+
+def align(
+    model: CLSPModel, clips: Clips, encode: Encode, words: list[str], steps: int, batch: int,
+    seed: int, pooled: Tensor | None,
+) -> None:  # fmt: skip
+    """Phase 3: heads and text meet `pooled`, frozen audio (rounds, n, dim), with BatchNorm around
+    the heads, folded away at the end. Phase 4, without it: everything learns, at a low rate.
+    """
+    inner, frozen = model.model, pooled is not None
+    rng = np.random.default_rng([seed, 3 if frozen else 4])
+    audio_head, text_head = normed_heads(model) if frozen else plain_heads(model)
+    rate = 1e-3 if frozen else 2e-4
+    groups: list[tuple[Iterable[nn.Parameter], float]] = [
+        ([*audio_head.parameters(), *text_head.parameters()], rate),
+        (inner.text_encoder.parameters(), rate / 2),
+        ([inner.logit_scale], rate),
+    ]
+    if not frozen:
+        encoder = [*inner.encoder_embed.parameters(), *inner.encoder.parameters()]
+        groups.append((encoder, 2 * rate))
+    update = optimiser(groups, steps)
+    states = torch.from_numpy(clips.known)
+    weights = class_weights(states)
+    log = Log("3 align" if frozen else "4 joint")
+    model.train()
+    audio_head.train()
+    text_head.train()
+    for step in range(steps):
+        chosen = rng.integers(len(clips), size=batch)
+        known = states[chosen]
+        drawn = []
+        for clip in chosen:
+            said = captions.speakable(clips.rows[clip]["attributes"])
+            drawn.append(captions.caption(captions.draw_claims(said, rng), rng))
+        claims = np.stack([captions.claimed(c.claims) for c in drawn])
+        truth = torch.from_numpy(captions.agreement(claims, clips.known[chosen]))
+        prompts, places = prompts_of_all(rng, canonical=bool(rng.random() < 0.3))
+        texts = [distract(c.text, words, rng) for c in drawn] + prompts
+        text = text_head(read(model, encode, texts))
+        if pooled is not None:
+            heard = pooled[torch.from_numpy(rng.integers(len(pooled), size=batch)), chosen]
+        else:
+            heard = inner.pooled_audio(*clips.batch(chosen, CROP_FRAMES, rng))
+        audio = audio_head(heard)
+        scale = inner.logit_scale.exp().clamp(max=60)
+        by_attribute = {a: text[len(drawn) :][place] for a, place in places.items()}
+        loss = contrastive_loss(audio, text[: len(drawn)], scale, truth)
+        loss = loss + prompt_loss(audio, by_attribute, scale, known, weights)
+        update(loss)
+        log(step, loss)
+    model.eval()
+    audio_head.eval().fold()
+    text_head.eval().fold()

@@ -1,0 +1,176 @@
+"""Train the embedded tiny model on a data set made by clsp.training.synthesise.
+
+    python -m clsp.training.train --data DIR --out clsp/assets/tiny [--seed S]
+
+Phases as in phases.py; each one's result is kept in DIR/run-SEED, so a run that was cut off goes
+on after the last finished phase. Folds BatchNorm away, then writes config.json, model.safetensors
+(float16), the tokenizer and training.json. It does not know the test voices: see evaluate.py.
+"""
+
+import argparse
+import copy
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from clsp.config import CLSPConfig
+from clsp.model import CLSPModel
+from clsp.training import captions, losses, phases
+from clsp.training.dataset import Clips, load
+from clsp.training.evaluate import balanced_accuracy, evaluate
+from clsp.training.texts import english_lines
+from clsp.training.tokenizer import MAX_TOKENS, VOCAB_SIZE, save_tokenizer, train_tokenizer
+from clsp.training.wording import PROMPTS
+
+STEPS = {"attributes": 1_600, "text": 800, "align": 1_200, "joint": 500}
+BATCH = {"attributes": 32, "text": 96, "align": 128, "joint": 48}
+TOKENIZER_CAPTIONS = 30_000
+PAD_ID = 1
+POOL_ROUNDS = 3
+
+
+def make_tokenizer(seed: int) -> Tokenizer:
+    """From captions of imagined clips, every canonical prompt, and English lines for the rest."""
+    rng = np.random.default_rng([seed, 0])
+    texts = [
+        captions.caption(captions.random_claims(rng), rng).text for _ in range(TOKENIZER_CAPTIONS)
+    ]
+    prompts = [prompt for classes in PROMPTS.values() for prompt in classes.values()]
+    return train_tokenizer([*texts, *prompts * 100, *english_lines()], VOCAB_SIZE)
+
+
+def encoder_of(tokenizer: Tokenizer) -> phases.Encode:
+    """Texts to padded ids and their mask."""
+    tokenizer.enable_padding(pad_id=PAD_ID, pad_token="<pad>")
+    tokenizer.enable_truncation(MAX_TOKENS)
+
+    def encode(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = tokenizer.encode_batch(texts)
+        ids = torch.tensor([one.ids for one in batch])
+        return ids, torch.tensor([one.attention_mask for one in batch])
+
+    return encode
+
+
+def unrelated_words(limit: int = 1_500) -> list[str]:
+    """Words of the English lines that no caption uses."""
+    used = set(json.dumps([vars(words) for words in captions.WORDS.values()]).lower().split())
+    used |= {w.strip("\"',.|") for entry in used for w in entry.replace("|", " ").split()}
+    found = {
+        word.strip(".,!?;'").lower() for line in english_lines() for word in line.split()
+    } - used
+    return sorted(word for word in found if len(word) > 3)[:: max(len(found) // limit, 1)]
+
+
+@torch.inference_mode()
+def heads_accuracy(heads: nn.Module, pooled: torch.Tensor, clips: Clips) -> dict[str, float]:
+    """Balanced accuracy of phase 1's linear heads: what the pooled audio holds."""
+    logits, found = heads(pooled), {}
+    for attribute in losses.LEARNT:
+        states = clips.known[:, losses.SPANS[attribute]] == captions.YES
+        labelled = states.sum(1) == 1
+        answers = logits[labelled, losses.SPANS[attribute]].argmax(1).numpy()
+        truth = states[labelled].argmax(1)
+        found[attribute] = round(balanced_accuracy(answers, truth, states.shape[1]), 3)
+    return found
+
+
+def save(model: CLSPModel, tokenizer: Tokenizer, notes: dict, out: Path) -> None:
+    """Write the model's files, each put in place whole; other files in `out` stay."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tiny-") as name:
+        folder = Path(name)
+        copied = copy.deepcopy(model).half()
+        copied.__dict__.pop("tokenizer", None)
+        copied.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)
+        (folder / "training.json").write_text(json.dumps(notes, indent=1) + "\n")
+        for path in sorted(folder.iterdir()):
+            path.chmod(0o644)
+            path.replace(out / path.name)
+
+
+def train(data: Path, out: Path, seed: int, steps: dict[str, int]) -> dict:
+    """Run all phases; returns what was measured on the dev voices."""
+    torch.manual_seed(seed)
+    run = data / f"run-{seed}"
+    run.mkdir(exist_ok=True)
+    splits = load(data)
+    clips, dev = splits["train"], splits["dev"]
+    print(f"{len(clips)} clips to learn from, {len(dev)} dev clips", flush=True)
+    tokenizer = make_tokenizer(seed)
+    encode, words = encoder_of(tokenizer), unrelated_words()
+    model = CLSPModel(CLSPConfig.tiny(text_config={"vocab_size": tokenizer.get_vocab_size()}))
+    save_tokenizer(tokenizer, run)
+    model.config._name_or_path = str(run)  # where the model finds its tokenizer
+    sample = clips.frames[:100_000].astype(np.float32)
+    phases.start_front_end(model, float(sample.mean()), float(sample.std()))
+    notes: dict = {"seed": seed, "clips": len(clips), "steps": steps}
+
+    def phase(name: str, work: Callable[[], object]) -> None:
+        path, clock = run / f"{name}.pt", run / f"{name}.seconds"
+        if path.is_file():
+            model.load_state_dict(torch.load(path, weights_only=True))
+            model.eval()
+            print(f"{name}: taken from {path}", flush=True)
+            return
+        began = time.monotonic()
+        work()
+        clock.write_text(f"{time.monotonic() - began:.0f}")
+        partial = path.with_suffix(".partial")
+        torch.save(model.state_dict(), partial)
+        partial.replace(path)
+
+    def first() -> None:
+        count, batch = steps["attributes"], BATCH["attributes"]
+        heads = phases.learn_attributes(model, clips, count, batch, seed)
+        found = heads_accuracy(heads, phases.pool(model, dev)[0], dev)
+        print(f"dev, linear heads on pooled audio: {found}", flush=True)
+
+    def third() -> None:
+        pooled = phases.pool(model, clips, POOL_ROUNDS, seed)
+        count, batch = steps["align"], BATCH["align"]
+        phases.align(model, clips, encode, words, count, batch, seed, pooled)
+
+    def fourth() -> None:
+        count, batch = steps["joint"], BATCH["joint"]
+        phases.align(model, clips, encode, words, count, batch, seed, None)
+
+    phase("attributes", first)
+    phase("text", lambda: phases.learn_text(
+        model, encode, words, steps["text"], BATCH["text"], seed))  # fmt: skip
+    phase("align", third)
+    notes["dev"] = evaluate(model, dev)
+    print(f"dev after align: {json.dumps(notes['dev'])}", flush=True)
+    if steps["joint"]:
+        phase("joint", fourth)
+        notes["dev"] = evaluate(model, dev)
+        print(f"dev after joint: {json.dumps(notes['dev'])}", flush=True)
+    notes["seconds"] = {path.stem: int(path.read_text()) for path in sorted(run.glob("*.seconds"))}
+    save(model, tokenizer, notes, out)
+    return notes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    for name, count in STEPS.items():
+        parser.add_argument(f"--{name}-steps", type=int, default=count)
+    given = parser.parse_args()
+    torch.set_num_threads(2)
+    steps = {name: getattr(given, f"{name}_steps") for name in STEPS}
+    notes = train(given.data, given.out, given.seed, steps)
+    print(f"done in {sum(notes['seconds'].values())} s: {given.out}")
+
+
+if __name__ == "__main__":
+    main()
