@@ -90,20 +90,35 @@ def _ray_executor(settings: TagSettings, job: Job, on_file: OnFile) -> Iterator[
 def _actors(settings: TagSettings, job: Job) -> list[Any]:
     import ray
 
-    have = ray.cluster_resources()
-    gpus, cpus = int(have.get("GPU", 0)), max(1, int(have.get("CPU", 1)))
-    on_gpu = gpus > 0 and job.device != "cpu"
-    count = settings.workers or (gpus if on_gpu else max(1, cpus // CPUS_PER_ACTOR))
-    each = max(1, cpus // count)
-    # Ray would give torch num_cpus threads only through OMP_NUM_THREADS, and only sometimes.
-    job = replace(job, threads=each)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = 0 if job.device == "cpu" else int(sum(node.get("GPU", 0) for node in nodes))
+    cpus = [node["CPU"] for node in nodes if node.get("CPU")] or [1.0]
+    count, cpus_each = shares(cpus, settings.workers or gpus or None)
+    # Ray would give torch its threads only through OMP_NUM_THREADS, and only sometimes.
+    job = replace(job, threads=max(1, int(cpus_each)))
     # The killed file is found here, by retry in halves: Ray itself must not try again.
     kind = ray.remote(
-        num_cpus=min(each, cpus), num_gpus=1 if on_gpu else 0, max_restarts=-1, max_task_retries=0
+        num_cpus=cpus_each,
+        num_gpus=min(1.0, gpus / count),
+        max_restarts=-1,
+        max_task_retries=0,
     )(Worker)
     actors = [kind.remote(job) for _ in range(count)]
     ray.get([actor.ping.remote() for actor in actors])  # a model that cannot load ends it here
     return actors
+
+
+def shares(cpus: list[float], workers: int | None) -> tuple[int, float]:
+    """How many actors, and the CPUs of each, for nodes with so many CPUs: what Ray can place.
+
+    By default one actor for every 4 CPUs of a node, at least one on each. More actors than CPUs
+    share them.
+    """
+    if workers is None:
+        per_node = [max(1, int(c) // CPUS_PER_ACTOR) for c in cpus]
+        return sum(per_node), min(max(1, c // n) for c, n in zip(cpus, per_node, strict=True))
+    each = min(sum(cpus) / workers, max(cpus))
+    return workers, float(int(each)) if each >= 1 else each
 
 
 def _schedule(

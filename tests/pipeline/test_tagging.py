@@ -259,6 +259,20 @@ def test_a_model_that_cannot_load_ends_the_run_at_once(archive, tmp_path, local_
         tag(settings(archive, tmp_path, executor="ray", workers=1))
 
 
+@given(
+    cpus=st.lists(st.integers(1, 128).map(float), min_size=1, max_size=8),
+    workers=st.none() | st.integers(1, 64),
+)
+def test_actors_ask_for_no_more_cpus_than_there_are(cpus, workers):
+    count, each = executors.shares(cpus, workers)
+    assert count == workers or (workers is None and count >= len(cpus))
+    assert 0 < each <= max(cpus)
+    assert count * each <= sum(cpus)
+    assert each < 1 or each == int(each)  # Ray takes fractions below one only
+    if workers is None:  # and on its own it fills each node
+        assert each <= min(cpus)
+
+
 # ---- batching ---------------------------------------------------------------------------------
 
 
