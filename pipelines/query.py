@@ -5,6 +5,7 @@
 Knows nothing of how rows came to be.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,12 +53,30 @@ def arrow(db: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> pa.Table:
 
 
 def run(lake: Lake, sql: str) -> pa.Table:
-    """One SQL query to an Arrow table. Raises QueryError with DuckDB's reason."""
+    """One SQL query to an Arrow table. It can only read.
+
+    Raises QueryError for anything but one query, or with DuckDB's reason.
+    """
     with connect(lake) as db:
         try:
+            _require_query(db, sql)
             return arrow(db, sql)
         except duckdb.Error as error:
             raise QueryError(f"{error}\nThe views are: {', '.join(VIEWS)}") from error
+
+
+def _require_query(db: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """DuckDB may write wherever it may read: a COPY could overwrite the lake's own files."""
+    kinds = [statement.type.name for statement in db.extract_statements(sql)]
+    if kinds == ["EXPLAIN"]:  # EXPLAIN ANALYZE runs what it explains
+        inner = re.sub(r"^\s*EXPLAIN(\s*\(.*?\))?(\s+ANALYZE)?\b", "", sql, flags=re.I | re.S)
+        kinds = [statement.type.name for statement in db.extract_statements(inner)]
+    if kinds not in (["SELECT"], ["MULTI"]):  # MULTI is what a PIVOT becomes
+        found = ", ".join(kinds) or "nothing"
+        raise QueryError(
+            f"expected one query that reads, found {found}. To keep an answer, redirect it: "
+            f"clsp sql ... --format parquet > FILE\nThe views are: {', '.join(VIEWS)}"
+        )
 
 
 def _raw_view(

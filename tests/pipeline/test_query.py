@@ -38,6 +38,11 @@ def test_long_views_hold_each_segment_once_for_each_attribute_and_style(lake):
         "SELECT * FROM read_text('/etc/hostname')",
         "COPY speech TO '/tmp/clsp-must-not-exist.csv'",
         "COPY speech TO '{root}/../clsp-must-not-exist.csv'",
+        "COPY (SELECT 1) TO '{root}/runs/planted.parquet'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{root}/runs/planted.parquet'",
+        "SELECT 1; COPY (SELECT 1) TO '{root}/runs/planted.parquet'",
+        "CREATE TABLE speech2 AS FROM speech",
+        "",
         "ATTACH '/tmp/clsp-must-not-exist.db' AS x",
         "SET enable_external_access = true",
         "SELECT nonsense FROM speech",
@@ -48,6 +53,23 @@ def test_sql_sees_the_lakes_own_files_and_errors_name_the_views(lake, sql):
     with pytest.raises(QueryError, match="The views are: speech"):
         run(lake, sql.replace("{root}", str(lake.root)))
     assert not (lake.root.parent / "clsp-must-not-exist.csv").exists()
+    assert not (lake.root / "runs" / "planted.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM speech LIMIT 1",
+        "WITH s AS (FROM speech) SELECT count(*) FROM s;",
+        "DESCRIBE speech",
+        "SUMMARIZE recordings",
+        "EXPLAIN ANALYZE SELECT * FROM speech",
+        "-- a comment\nSELECT 1",
+        "PIVOT labels_long ON label USING count(*) GROUP BY attribute",
+    ],
+)
+def test_every_way_to_ask_is_a_query(lake, sql):
+    assert run(lake, sql).num_rows > 0
 
 
 def test_no_lake_says_how_to_make_one(tmp_path):
