@@ -85,7 +85,6 @@ class CLSPConfig(PreTrainedConfig):
     projection_dropout: float = 0.1  # training only
     text_encoder_dim: int = 768
     logit_scale_init: float = 1 / 0.07  # training only (paper: learnable, starts at 1/0.07)
-    initializer_range: float = 0.02
     text_config: dict[str, Any] | PreTrainedConfig | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:

@@ -22,11 +22,6 @@ MIN_FRAMES = 9  # what the front end's convolutions need for one output frame
 MIN_SAMPLES = MIN_FRAMES * FRAME_SHIFT_SAMPLES - FRAME_SHIFT_SAMPLES // 2  # 1,360: 85 ms
 
 
-def num_frames(samples: int) -> int:
-    """Frames of a clip of `samples` samples: rounded to the nearest, halves up."""
-    return (samples + FRAME_SHIFT_SAMPLES // 2) // FRAME_SHIFT_SAMPLES
-
-
 def resample(waveform: Tensor, sample_rate: int) -> Tensor:
     """(..., samples) at `sample_rate` Hz to (..., samples) at 16 kHz.
 

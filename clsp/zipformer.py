@@ -33,17 +33,6 @@ def valid_frames(lengths: Tensor, frames: int) -> Tensor:
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
-class Swoosh(nn.Module):
-    """SwooshL or SwooshR as a module, for use inside nn.Sequential."""
-
-    def __init__(self, side: str) -> None:
-        super().__init__()
-        self.function = {"L": swoosh_l, "R": swoosh_r}[side]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-
 class BiasNorm(nn.Module):
     """x / rms(x - bias) * e^log_scale over channels; the bias is not subtracted from the output."""
 

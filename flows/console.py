@@ -20,8 +20,6 @@ PIPE_WIDTH = 240  # columns where the output is no terminal: nobody folds a file
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, highlight=False)
 
-FORMATS = ("table", "json", "csv", "parquet")
-
 
 def print_json(value: Any) -> None:
     """One JSON value on standard output; times in ISO 8601, NaN as null."""
@@ -67,7 +65,7 @@ def _cell(value: Any) -> str:
 
 
 def write_arrow(table: "pa.Table", format_: str) -> None:
-    """An Arrow table on standard output in one of FORMATS; parquet and csv are meant for a file."""
+    """An Arrow table on standard output as table, json, csv or parquet."""
     if format_ == "table":
         print_rows(table.to_pylist())
         if table.num_rows:

@@ -48,9 +48,9 @@ def show(report: dict[str, Any], json: bool) -> None:
         return print_json(report)
     done = report["tagged"] + report["relabelled"] + report["failed"]
     if not done:
-        out.print(
-            f"Nothing to do: all {report['unchanged']} files of {report['archive']} are unchanged."
-        )
+        unchanged = f"all {report['unchanged']} files are unchanged in"
+        out.print(f"Nothing to do: {unchanged if report['listed'] else 'no file in'}", end=" ")
+        out.print(report["archive"], markup=False)
         return
     parts = [f"[bold]{report['tagged']} tagged[/bold]"]
     if report["relabelled"]:
@@ -66,4 +66,7 @@ def show(report: dict[str, Any], json: bool) -> None:
         f"{duration(report['seconds'])}; model {report['model_key']}"
     )
     if report["failed"]:
-        out.print('Why: clsp sql "SELECT uri, error_kind, error_message FROM failures" --lake DIR')
+        query = "SELECT uri, error_kind, error_message FROM failures"
+        out.print(
+            f'Why: clsp sql "{query}" --lake "{report["lake"]}"', markup=False, soft_wrap=True
+        )

@@ -4,7 +4,8 @@ The same worker as a run uses, so the same numbers. Knows nothing of terminals.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,11 +47,16 @@ def embed(paths: Sequence[str], model: str = "tiny", segments: str = "windows") 
         policy=SegmentPolicy.parse(segments),
         run_id="",
     )
-    entries = tuple(entry for path in paths for entry in list_archive(path))
+    # By the path as given: two folders may hold a file of one name.
+    entries = tuple(
+        replace(entry, uri=path if Path(path).is_file() else f"{path.rstrip('/')}/{entry.uri}")
+        for path in paths
+        for entry in list_archive(path)
+    )
     worker = Worker(job)
     tables = worker.process(Chunk("", entries)).tables
     recordings = tables["recordings"]
-    uris = recordings.select(["uri", "content_hash", "state"])
+    uris = recordings.select(["uri", "content_hash"])
     joined = (
         tables["segments"]
         .append_column("row", pa.array(range(tables["segments"].num_rows), pa.int64()))

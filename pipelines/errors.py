@@ -6,6 +6,7 @@
     │   ├── ArchiveNotFound            there is nothing at the source
     │   ├── SettingsError              an option has a value that means nothing
     │   ├── TaxonomyError              the attributes, labels or prompts contradict themselves
+    │   ├── WorkerNotStarted           workers cannot load what they need
     │   ├── QueryError                 the SQL cannot be run, or asks for what is not there
     │   └── LakeError                  the tables are not as they must be
     └── TransientError                 the same call may go through later
@@ -81,6 +82,10 @@ class LakeError(PipelineError, TerminalError):
 
 class ArchiveUnreachable(PipelineError, TransientError):
     """The store of a remote archive did not answer, or broke off."""
+
+
+class WorkerNotStarted(PipelineError, TerminalError):
+    """A worker cannot start where it was put: the model's files or the code are not there."""
 
 
 class WorkerLost(PipelineError, TransientError):

@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.errors import FailureKind, RecordingError, WorkerLost
+from pipelines.errors import FailureKind, RecordingError, WorkerLost, WorkerNotStarted
 from pipelines.jobs import Chunk, ChunkResult, Job, Outcome, recordings_table
 from pipelines.settings import TagSettings
 from pipelines.worker import Worker
@@ -89,6 +89,7 @@ def _ray_executor(settings: TagSettings, job: Job, on_file: OnFile) -> Iterator[
 
 def _actors(settings: TagSettings, job: Job) -> list[Any]:
     import ray
+    from ray.exceptions import RayActorError
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = 0 if job.device == "cpu" else int(sum(node.get("GPU", 0) for node in nodes))
@@ -104,7 +105,10 @@ def _actors(settings: TagSettings, job: Job) -> list[Any]:
         max_task_retries=0,
     )(Worker)
     actors = [kind.remote(job) for _ in range(count)]
-    ray.get([actor.ping.remote() for actor in actors])  # a model that cannot load ends it here
+    try:
+        ray.get([actor.ping.remote() for actor in actors])
+    except RayActorError as error:
+        raise WorkerNotStarted(f"a Ray worker cannot start: {error}") from error
     return actors
 
 

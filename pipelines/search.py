@@ -1,6 +1,6 @@
 """Text to the nearest segments of a lake, by the embeddings it keeps.
 
-Streams the embeddings once and keeps the best k: exact, in flat memory. Knows nothing of audio.
+Exact: streams every embedding once and keeps the best k. Knows nothing of audio.
 """
 
 from typing import TYPE_CHECKING

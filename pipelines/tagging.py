@@ -12,7 +12,7 @@ from typing import Any
 from clsp.checkpoint import resolve
 from pipelines import taxonomy
 from pipelines.archive import FileEntry, archive_id, list_archive
-from pipelines.errors import FailureKind, RecordingError
+from pipelines.errors import FailureKind, LakeError, RecordingError
 from pipelines.executors import OnFile, executor, ignore_file
 from pipelines.jobs import Chunk, ChunkResult, Job, Outcome, model_key, recordings_table
 from pipelines.lake import Lake
@@ -175,13 +175,16 @@ def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
 def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
     """Balance the books, write the run's own ledger row, report.
 
-    Raises AssertionError when a listed file is unaccounted for: a fault of ours.
+    Raises LakeError when a listed file is unaccounted for: a fault of ours.
     """
     tagged, failed = sum(c.tagged for c in chunks), sum(c.failed for c in chunks)
     done = tagged + failed + plan.unchanged
     expected = plan.listed + len(plan.unlisted)
     if done != expected:
-        raise AssertionError(f"books do not balance: {expected} listed, {done} accounted for")
+        raise LakeError(
+            f"run {plan.job.run_id}: the books do not balance, {expected} files were listed and "
+            f"{done} accounted for. Run again, and please report it"
+        )
     report = RunReport(
         run_id=plan.job.run_id,
         archive=plan.job.archive,

@@ -116,6 +116,18 @@ def test_classify_tells_of_files_it_could_not_read(small):
     assert len(done["segments"]) == 1
 
 
+def test_classify_keeps_files_of_one_name_apart(sample_archive, tmp_path):
+    for folder, uri in (("a", CLIP), ("b", "field-notes/bird count.flac")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(sample_archive / uri, tmp_path / folder / "clip.flac")
+    paths = [f"{tmp_path}/a/clip.flac", f"{tmp_path}/b"]
+    done = clsp_json("classify", *paths, "--attribute", "gender")["segments"]
+    assert {row["uri"]: row["label"] for row in done} == {
+        f"{tmp_path}/a/clip.flac": "male",
+        f"{tmp_path}/b/clip.flac": "female",
+    }
+
+
 @pytest.mark.parametrize(
     "given",
     [

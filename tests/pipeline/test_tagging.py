@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines import executors, tagging
 from pipelines.archive import FileEntry
+from pipelines.errors import LakeError, WorkerNotStarted
 from pipelines.label import unpack
 from pipelines.lake import Lake
 from pipelines.query import run
@@ -171,7 +172,7 @@ def test_a_chunk_without_its_ledger_row_does_not_exist_for_readers(archive, tmp_
     [result] = tagging.results(planned)
     for name, table in result.tables.items():  # all but the ledger: killed just before it
         lake._append(name, table)
-    with pytest.raises(Exception, match="no lake"):
+    with pytest.raises(LakeError, match="no lake"):
         Lake(given.lake)
 
     done = tag(given)
@@ -191,6 +192,13 @@ def test_long_recordings_become_windows_and_are_too_long_as_a_whole(sample_archi
     whole = tag(settings(source, tmp_path, segments="whole"))
     assert whole.failures == {"too_long": 1}
     assert not speech(tmp_path / "lake")  # what is current is what the last run says
+
+
+def test_a_run_that_loses_a_file_says_so_and_fails(archive, tmp_path):
+    given = settings(archive, tmp_path)
+    planned = tagging.plan(given)
+    with pytest.raises(LakeError, match="3 files were listed and 0 accounted for"):
+        tagging.finish(Lake(given.lake, create=True), planned, [])
 
 
 def test_an_unreadable_folder_is_a_failure_row_too(archive, tmp_path):
@@ -255,7 +263,7 @@ def test_a_model_that_cannot_load_ends_the_run_at_once(archive, tmp_path, local_
             raise ValueError("no such weights on this node")
 
     monkeypatch.setattr(executors, "Worker", Mismatched)
-    with pytest.raises(Exception, match="no such weights on this node"):
+    with pytest.raises(WorkerNotStarted, match="no such weights on this node"):
         tag(settings(archive, tmp_path, executor="ray", workers=1))
 
 
