@@ -54,7 +54,7 @@ def draw_condition(levels: tuple[str, ...], rng: np.random.Generator) -> Conditi
     return Condition(
         level=str(rng.choice(levels)),
         noise=str(rng.choice(["clean", "slight", "noisy"], p=[0.58, 0.12, 0.30])),
-        telephone=bool(rng.random() < 0.15),
+        telephone=bool(rng.random() < 0.22),
         reverb=bool(rng.random() < 0.18),
     )
 
@@ -120,24 +120,52 @@ def filtered(waveform: np.ndarray, hz: np.ndarray, gains_db: np.ndarray) -> np.n
     return np.fft.irfft(np.fft.rfft(waveform) * gain, len(waveform)).astype(np.float32)
 
 
+def narrowed(waveform: np.ndarray, hz: float) -> np.ndarray:
+    """Nothing at all above this frequency, as in a file that once had a lower sample rate."""
+    spectrum = np.fft.rfft(waveform)
+    spectrum[int(hz / (SAMPLE_RATE / 2) * (len(spectrum) - 1)) :] = 0
+    return np.fft.irfft(spectrum, len(waveform)).astype(np.float32)
+
+
 def telephone(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The telephone band (about 300 to 3400 Hz) and its 8-bit mu-law steps."""
-    low, high = rng.uniform(220, 380), rng.uniform(3100, 3700)
-    edges = np.array([20, low * 0.6, low, high, high * 1.12, 8000.0])
-    band = filtered(waveform, edges, np.array([-60.0, -30, 0, 0, -50, -70]))
-    peak = np.abs(band).max() + 1e-9
-    squeezed = np.sign(band) * np.log1p(255 * np.abs(band) / peak) / np.log(256)
-    steps = np.round(squeezed * 127) / 127
-    return (np.sign(steps) * peak * (256 ** np.abs(steps) - 1) / 255).astype(np.float32)
+    """A telephone line: 8 kHz, empty above 3.1-3.95 kHz, often nothing below 220-380 Hz, 8 bits.
+
+    Old lines cut the lows; digital ones often keep them. The steps are mu-law's, alone or over
+    noise in step with the signal (as low-rate codecs leave), or there are none. A third of the
+    lines are heard through something that adds a faint hiss at 16 kHz.
+    """
+    low = rng.uniform(220, 380) if rng.random() < 0.6 else rng.uniform(40, 200)
+    high = rng.uniform(3_100, 3_950)
+    edges = np.array([20, low * 0.6, low, high, high * 1.1, 8000.0])
+    band = filtered(waveform, edges, np.array([-60.0, -30, 0, 0, -40, -70]))
+    band = narrowed(np.pad(band, (0, len(band) % 2)), 4_000)[::2]  # at 8 kHz from here
+    band *= 10 ** (rng.uniform(-20, -1) / 20) / (np.abs(band).max() + 1e-9)
+    kind = rng.random()
+    if kind < 0.3:
+        band *= 1 + rng.uniform(0.05, 0.3) * rng.standard_normal(len(band)).astype(np.float32)
+    if kind < 0.8:
+        squeezed = np.sign(band) * np.log1p(255 * np.abs(band)) / np.log(256)
+        steps = np.round(np.clip(squeezed, -1, 1) * 127) / 127
+        band = np.sign(steps) * (256 ** np.abs(steps) - 1) / 255
+    wide = np.fft.irfft(2 * np.fft.rfft(band), 2 * len(band))[: len(waveform)]
+    if rng.random() < 0.33:
+        wide += (
+            np.abs(wide).max() * 10 ** (rng.uniform(-75, -50) / 20) * rng.standard_normal(len(wide))
+        )
+    return wide.astype(np.float32)
 
 
 def colour(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A microphone's colour: a smooth random curve within about 6 dB, sometimes a duller top."""
+    """A microphone's colour: a smooth random curve of some 8 dB, at times a dull or cut top."""
     hz = np.array([60, 150, 400, 1000, 2500, 5000, 7800.0])
-    gains = rng.normal(0, 3.0, len(hz))
-    if rng.random() < 0.25:
+    gains = rng.normal(0, 4.0, len(hz))
+    kind = rng.random()
+    if kind < 0.2:
         gains -= rng.uniform(10, 30) * (hz > rng.uniform(4500, 7500))
-    return filtered(waveform, hz, gains)
+    waveform = filtered(waveform, hz, gains)
+    if kind > 0.85:  # a low sample rate or bit rate, yet better than a telephone's
+        waveform = narrowed(waveform, rng.uniform(5_000, 7_500))
+    return waveform
 
 
 def record(
@@ -152,8 +180,8 @@ def record(
     if condition.noise != "clean":
         noise = (
             babble(len(clip), others, rng)
-            if others and rng.random() < 0.35
-            else coloured_noise(len(clip), rng.uniform(0, 2), rng)
+            if others and rng.random() < 0.45
+            else coloured_noise(len(clip), 0.0 if rng.random() < 0.3 else rng.uniform(0, 2), rng)
         )
         snr_db = rng.uniform(*(NOISY_SNR_DB if condition.noise == "noisy" else SLIGHT_SNR_DB))
         clip = add_noise(clip, noise, snr_db)

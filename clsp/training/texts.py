@@ -5,6 +5,7 @@ It knows nothing of voices or audio. The English lines come from the Debian pack
 """
 
 import re
+import subprocess
 from pathlib import Path
 
 from clsp.errors import InputError
@@ -96,11 +97,45 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Книга всё ещё лежит на столе на кухне.",
         "Вечером будет дождь, возьмите с собой зонт.",
     ),
+    "hi": (
+        "आज सुबह की गाड़ी दस मिनट देर से चलेगी।",
+        "घर के पीछे एक छोटा बगीचा और दो पुराने पेड़ हैं।",
+        "थैला दरवाज़े के पास रखिए और अंदर आइए।",
+        "कल हम साथ में बाज़ार जाकर रोटी खरीदेंगे।",
+        "किताब अभी भी रसोई की मेज़ पर है।",
+        "शाम को बारिश होगी, छाता साथ ले जाइए।",
+    ),
+    "tr": (
+        "Sabah treni bugün on dakika geç kalkıyor.",
+        "Evin arkasında küçük bir bahçe ve iki elma ağacı var.",
+        "Çantayı kapının yanına bırakın ve içeri girin.",
+        "Yarın birlikte pazara gidip ekmek alacağız.",
+    ),
+    "hu": (
+        "A reggeli vonat ma tíz perccel később indul.",
+        "A ház mögött van egy kis kert és két öreg almafa.",
+        "Tegye a táskát az ajtó mellé, és jöjjön be.",
+        "Holnap együtt megyünk a piacra kenyeret venni.",
+    ),
+    "el": (
+        "Το πρωινό τρένο φεύγει σήμερα δέκα λεπτά αργότερα.",
+        "Πίσω από το σπίτι υπάρχει ένας μικρός κήπος.",
+        "Αφήστε την τσάντα δίπλα στην πόρτα και περάστε μέσα.",
+        "Αύριο θα πάμε μαζί στην αγορά για ψωμί.",
+    ),
+    "id": (
+        "Kereta pagi hari ini berangkat sepuluh menit lebih lambat.",
+        "Di belakang rumah ada kebun kecil dan dua pohon apel.",
+        "Taruh tas itu di samping pintu dan silakan masuk.",
+        "Besok kita pergi bersama ke pasar membeli roti.",
+    ),
 }
+# Voices of these languages read English as well: their letters carry them through.
+READ_ENGLISH = ("cs", "fi", "ca")
 
 _PLAIN = re.compile(r"^[A-Za-z ,.'!?;-]+$")
-_LATIN_VOWELS = re.compile(r"[aeiouyáàâãäåéèêëěíìîïóòôõöøúùûüůýąę]+")
-_CYRILLIC_VOWELS = re.compile(r"[аеёиоуыэюя]")
+# A run of vowels (with length marks and ties) or a syllabic consonant.
+_IPA_VOWELS = re.compile(r"[aeiouyɑæɐɒɔəɘɚɛɜɝɞɤɨɪɯɵøœɶʉʊʌʏɷᵻᵿ\u0303ː͡]+|.\u0329")
 
 
 def english_lines(folder: Path = FORTUNES) -> list[str]:
@@ -125,13 +160,22 @@ def english_lines(folder: Path = FORTUNES) -> list[str]:
     return sorted(found)
 
 
-def syllables(text: str) -> int:
-    """How many syllables a sentence has, roughly: groups of vowels."""
-    lowered = text.lower()
-    count = 0
-    for word in re.findall(r"[^\W\d_]+", lowered):
-        groups = len(_LATIN_VOWELS.findall(word))
-        silent_e = groups > 1 and word.isascii() and word.endswith("e") and not word.endswith("le")
-        count += groups - int(silent_e)
-    count += len(_CYRILLIC_VOWELS.findall(lowered))
-    return max(count, 1)
+def lines_for(language: str) -> list[str]:
+    """What a voice of this language ("en-us") says: fortunes, or our own sentences."""
+    return list(SENTENCES.get(language.split("-")[0], ())) or english_lines()
+
+
+def syllables(text: str, language: str = "en") -> int:
+    """How many syllables a voice of this language ("en-us") makes of a text.
+
+    Runs of vowels in the phonemes that espeak-ng writes for it; at least 1. Raises InputError
+    where espeak-ng is missing or does not know the language.
+    """
+    command = ["espeak-ng", "-q", "--ipa", "-v", language, text]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise InputError(
+            f"espeak-ng cannot read {language!r} ({error}): apt-get install espeak-ng"
+        ) from error
+    return max(len(_IPA_VOWELS.findall(done.stdout.decode(errors="replace"))), 1)

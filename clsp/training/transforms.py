@@ -5,7 +5,7 @@ It does not know real emotions or real ageing: "angry" or "elder" here are rules
 
 Labels follow from numbers, with a gap between classes (a value inside a gap is left unlabelled):
     pitch  median F0:  low <= 128 Hz, medium 145-195 Hz, high >= 215 Hz
-    rate   syllables per second of speech:  slow <= 3.3, moderate 3.7-4.9, fast >= 5.5
+    rate   syllables per second of speech:  slow <= 3.2, moderate 3.8-4.8, fast >= 5.7
     expressiveness  spread of F0:  monotone <= 1.1 semitones, expressive >= 3.3
 """
 
@@ -16,15 +16,32 @@ from types import ModuleType
 import numpy as np
 
 from clsp.errors import InputError
+from clsp.training.voices import Voice
 
 SAMPLE_RATE = 16_000
 FRAME_MS = 5.0
 F0_FLOOR_HZ, F0_CEIL_HZ = 60.0, 500.0
 
 PITCH_HZ = {"low": (0.0, 128.0), "medium": (145.0, 195.0), "high": (215.0, 900.0)}
-RATE_SYLLABLES = {"slow": (0.0, 3.3), "moderate": (3.7, 4.9), "fast": (5.5, 20.0)}
+RATE_SYLLABLES = {"slow": (0.0, 3.2), "moderate": (3.8, 4.8), "fast": (5.7, 20.0)}
 SPREAD_SEMITONES = {"monotone": (0.0, 1.1), "expressive": (3.3, 24.0)}
 NEUTRAL_RATE = 4.3
+
+# Vocal tracts, as formant spacing in Hz (mean, deviation): men's are about 17 cm long and women's
+# 14.5 cm (Fitch & Giedd 1999, doi 10.1121/1.427148); speed of sound 350 m/s. Children's by 20-45 %
+# over men's (Hillenbrand et al. 1995, doi 10.1121/1.411872).
+TRACT_HZ = {"male": (1_005.0, 38.0), "female": (1_170.0, 42.0), "child": (1_345.0, 65.0)}
+TRACT_RANGE_HZ = {
+    "male": (915.0, 1_075.0),
+    "female": (1_095.0, 1_280.0),
+    "child": (1_260.0, 1_480.0),
+}
+# Median F0 of speakers in Hz and its deviation in semitones (Traunmueller & Eriksson 1995); the
+# second mode, drawn by this share, is lively or high speech of men, low speech of women.
+SPEAKER_F0 = {"male": (122.0, 3.4), "female": (205.0, 2.9), "child": (275.0, 3.0)}
+OTHER_F0_HZ = {"male": (165.0, 265.0), "female": (135.0, 170.0), "child": (220.0, 420.0)}
+OTHER_F0_SHARE = 0.22
+F0_RANGE_HZ = {"male": (70.0, 280.0), "female": (125.0, 340.0), "child": (200.0, 430.0)}
 
 Attributes = dict[str, str | None]
 
@@ -47,6 +64,7 @@ class Manner:
     slope: float = 0.0  # F0 at the end relative to the start, semitones
     final_rise: float = 0.0  # over the last fifth, semitones
     warp: float = 1.0  # formants move up by this factor
+    bend: float = 0.0  # high formants move further (> 0) or less far (< 0): share at 6 kHz
     tempo: float = 1.0  # > 1 is faster
     tilt: float = 0.0  # dB per octave about 500 Hz: > 0 is a harder, more pressed voice
     breath: float = 0.0  # 0..1
@@ -179,10 +197,11 @@ def render(speech: Speech, manner: Manner, rng: np.random.Generator) -> np.ndarr
     f0 = _contour(speech.f0[nearest], manner, rng)
     aperiodicity = speech.aperiodicity[nearest].copy()
 
-    source = np.clip(np.arange(bins) / manner.warp, 0, bins - 1.001)
+    hz = np.maximum(np.arange(bins) * SAMPLE_RATE / 2 / (bins - 1), 80.0)
+    warp = manner.warp * (1 + manner.bend * np.clip(np.log2(hz / 1500) / 2, -1, 1))
+    source = np.clip(np.arange(bins) / warp, 0, bins - 1.001)
     left, part = source.astype(int), source % 1
     power = power[:, left] * (1 - part) + power[:, left + 1] * part
-    hz = np.maximum(np.arange(bins) * SAMPLE_RATE / 2 / (bins - 1), 80.0)
     decibel = np.log(10) / 10
     power += decibel * manner.tilt * np.clip(np.log2(hz / 500), -2.5, 3.5)
     if manner.breath > 0:
@@ -193,8 +212,8 @@ def render(speech: Speech, manner: Manner, rng: np.random.Generator) -> np.ndarr
         power += (decibel * 30 * manner.tremor * wobble)[:, None]
     if manner.whisper:
         voiced = f0 > 0
-        power -= decibel * rng.uniform(6, 16) * np.clip(np.log2(900 / hz), 0, 2)
-        power[voiced] -= decibel * rng.uniform(4, 10)
+        power -= decibel * rng.uniform(0, 16) * np.clip(np.log2(900 / hz), 0, 2)
+        power[voiced] -= decibel * rng.uniform(0, 12)
         f0, aperiodicity = np.zeros_like(f0), np.ones_like(aperiodicity)
     voice = _world().synthesize(
         np.ascontiguousarray(f0), np.ascontiguousarray(np.exp(power)),
@@ -203,37 +222,39 @@ def render(speech: Speech, manner: Manner, rng: np.random.Generator) -> np.ndarr
     return voice.astype(np.float32)
 
 
-def _speaker(gender: str, rng: np.random.Generator) -> float:
-    """A median F0 for this gender in Hz; the ranges overlap, as they do in people."""
-    bands = {
-        "male": ((78, 125, 0.45), (125, 200, 0.37), (200, 280, 0.18)),
-        "female": ((105, 140, 0.15), (140, 205, 0.42), (205, 330, 0.43)),
-        "child": ((210, 290, 0.4), (290, 430, 0.6)),
-    }[gender]
-    low, high, _ = bands[int(rng.choice(len(bands), p=[share for *_, share in bands]))]
-    return float(rng.uniform(low, high))
+def _tract_hz(gender: str, rng: np.random.Generator) -> float:
+    """A vocal tract's formant spacing in Hz."""
+    return float(np.clip(rng.normal(*TRACT_HZ[gender]), *TRACT_RANGE_HZ[gender]))
+
+
+def _speaker_f0(gender: str, rng: np.random.Generator) -> float:
+    """A median F0 in Hz; the ranges of men and women overlap, as they do in people."""
+    if rng.random() < OTHER_F0_SHARE:
+        return float(rng.uniform(*OTHER_F0_HZ[gender]))
+    median, deviation = SPEAKER_F0[gender]
+    return float(
+        np.clip(median * 2 ** (deviation * rng.standard_normal() / 12), *F0_RANGE_HZ[gender])
+    )
 
 
 def draw_manner(
-    voice_gender: str, natural_rate: float, rng: np.random.Generator, convert: bool
+    voice: Voice, natural_rate: float, rng: np.random.Generator, convert: bool
 ) -> tuple[Manner, Attributes, tuple[str, ...]]:
     """Draw a manner of speaking with its labels, and the levels that go with it.
 
-    `natural_rate` is the clip's own syllables per second. With `convert`, the voice may change
-    its gender: formants by 12-22 % (a vocal tract longer or shorter), and F0 with it.
+    `natural_rate` is the clip's own syllables per second. With `convert`, the voice gets a vocal
+    tract (and F0) of either gender, whatever its own; without, it keeps its tract within 5 %.
     """
-    gender, warp = voice_gender, float(rng.uniform(0.95, 1.05))
-    if voice_gender == "child":
-        age = "child"
-    else:
-        if convert and rng.random() < (0.5 if voice_gender == "male" else 0.3):
-            gender = "female" if voice_gender == "male" else "male"
-            warp = float(rng.uniform(1.12, 1.22) if gender == "female" else rng.uniform(0.82, 0.89))
-        age = str(rng.choice(["adult", "child", "middle", "elder"], p=[0.58, 0.14, 0.13, 0.15]))
+    gender, warp = voice.gender, float(rng.uniform(0.95, 1.05))
+    age = "child"
+    if voice.gender != "child":
+        if convert:
+            gender = str(rng.choice(["male", "female"]))
+            warp = _tract_hz(gender, rng) / voice.formant_hz
+        age = str(rng.choice(["adult", "child", "middle", "elder"], p=[0.54, 0.20, 0.12, 0.14]))
         if age == "child":
-            factor = 1.0 if voice_gender == "male" else 1 / 1.15
-            warp, gender = float(rng.uniform(1.24, 1.48)) * factor, "child"
-    manner = Manner(f0_hz=_speaker(gender, rng), warp=warp)
+            gender, warp = "child", _tract_hz("child", rng) / voice.formant_hz
+    manner = Manner(f0_hz=_speaker_f0(gender, rng), warp=warp, bend=float(rng.uniform(-0.05, 0.05)))
     rate = _within(RATE_SYLLABLES[str(rng.choice(list(RATE_SYLLABLES)))], rng, 2.2, 7.2)
     kind = rng.random()
     whisper, emotional = kind < 0.2, kind >= 0.55

@@ -42,6 +42,7 @@ class Voice:
     language: str
     gender: str  # "child" for the one recorded child, whose gender we do not teach
     licence: str
+    formant_hz: float  # spacing of its formants, as `python -m clsp.training.formants` measures it
     split: str = "train"
     weight: float = 1.0
     age: str = "adult"
@@ -54,40 +55,60 @@ class Voice:
 def _espeak(
     pairs: str, gender: str, split: str = "train", weight: float = 1.0
 ) -> tuple[Voice, ...]:
-    """Voices from `language+variant` words."""
+    """Voices from `language+variant:formant_hz` words."""
     voices = []
     for pair in pairs.split():
-        language, _, variant = pair.partition("+")
-        voices.append(Voice("espeak-ng", variant, language, gender, ESPEAK, split, weight))
+        name, _, hz = pair.partition(":")
+        language, _, variant = name.partition("+")
+        voices.append(
+            Voice("espeak-ng", variant, language, gender, ESPEAK, float(hz), split, weight)
+        )
     return tuple(voices)
 
 
 VOICES: tuple[Voice, ...] = (
     # Recorded people, cut or modelled: the voices nearest to real speech.
-    Voice("flite", "kal16", "en", "male", CMU, weight=2.0),
-    Voice("flite", "awb", "en", "male", CMU, weight=3.0),
-    Voice("festival", "kal_diphone", "en", "male", CMU, weight=1.0),
-    Voice("festival", "czech_ph", "cs", "male", "GPL-2.0-or-later", weight=2.0),
-    Voice("festival", "hy_fi_mv_diphone", "fi", "male", "LGPL-2.1-or-later", weight=2.0),
-    Voice("festival", "msu_ru_nsh_clunits", "ru", "male", "BSD-like (Festvox)", weight=2.0),
-    Voice("festival", "czech_krb", "cs", "child", "GPL-3.0-or-later", weight=3.0, age="child"),
-    Voice("festival", "czech_dita", "cs", "female", "GPL-3.0-or-later", weight=6.0),
-    Voice("festival", "suo_fi_lj_diphone", "fi", "female", "LGPL-2.1-or-later", weight=6.0),
-    Voice("festival", "czech_machac", "cs", "male", "GPL-3.0-or-later", "dev", 2.0),
-    Voice("festival", "upc_ca_ona_hts", "ca", "female", "LGPL-2.1-or-later", "dev", 2.0),
-    Voice("flite", "slt", "en", "female", CMU, "test", 1.5),
-    Voice("festival", "cmu_us_slt_arctic_hts", "en", "female", CMU, "test", 0.5),
-    Voice("flite", "rms", "en", "male", CMU, "test", 1.0),
-    Voice("festival", "ked_diphone", "en", "male", CSTR, "test", 1.0),
-    # Formant synthesis: cheap variety of speakers and languages.
-    *_espeak("en-us+f1 en-gb-x-rp+f2 de+f3 fr+f2 es+f5 en-us+belinda nl+linda pt+steph", "female"),
-    *_espeak("en-us+f5 it+f3 en-us+Andrea pl+f3 sv+f1 en-us+anika de+aunty", "female"),
-    *_espeak("en-us+m1 en-gb-x-rp+m2 de+m3 fr+m4 es+m5 it+m8 en-us+klatt2", "male", weight=0.7),
-    *_espeak("nl+john pl+Michael en-us+Andy sv+max pt+pedro en-us+travis", "male", weight=0.7),
-    *_espeak("en-us+steph3 it+Alicia", "female", "dev"),
-    *_espeak("en-us+m6 es+pablo", "male", "dev"),
-    *_espeak("en-us+f4 en-us+Annie", "female", "test", 0.7),
-    *_espeak("en-us+m7 en-us+robert", "male", "test", 0.7),
+    Voice("flite", "kal16", "en", "male", CMU, 978, weight=2.0),
+    Voice("flite", "awb", "en", "male", CMU, 999, weight=4.0),
+    Voice("festival", "kal_diphone", "en", "male", CMU, 979, weight=1.5),
+    Voice("festival", "czech_ph", "cs", "male", "GPL-2.0-or-later", 952, weight=3.0),
+    Voice("festival", "hy_fi_mv_diphone", "fi", "male", "LGPL-2.1-or-later", 1040, weight=3.0),
+    Voice("festival", "msu_ru_nsh_clunits", "ru", "male", "BSD-like (Festvox)", 1035, weight=3.0),
+    Voice("festival", "czech_dita", "cs", "female", "GPL-3.0-or-later", 1074, weight=5.0),
+    Voice("festival", "suo_fi_lj_diphone", "fi", "female", "LGPL-2.1-or-later", 1087, weight=5.0),
+    Voice("festival", "upc_ca_ona_hts", "ca", "female", "LGPL-2.1-or-later", 1192, weight=5.0),
+    Voice(
+        "festival", "czech_krb", "cs", "child", "GPL-3.0-or-later", 1207, weight=3.0, age="child"
+    ),
+    Voice("festival", "czech_machac", "cs", "male", "GPL-3.0-or-later", 988, "dev", 2.0),
+    Voice("flite", "slt", "en", "female", CMU, 1205, "test", 1.5),
+    Voice("festival", "cmu_us_slt_arctic_hts", "en", "female", CMU, 1194, "test", 0.5),
+    Voice("flite", "rms", "en", "male", CMU, 1044, "test", 1.0),
+    Voice("festival", "ked_diphone", "en", "male", CSTR, 1011, "test", 1.0),
+    # Formant synthesis: cheap variety of speakers and languages. language+variant:spacing in Hz.
+    *_espeak(
+        "en-us+f1:1108 en-gb-x-rp+f2:1101 de+f3:1211 fr+f2:1110 es+f5:1109 en-us+belinda:1123 "
+        "nl+linda:1199 hu+f2:1146 tr+f3:1222 en-us+f5:1117 it+f3:1206 en-us+Andrea:1100 "
+        "pl+f3:1222 sv+f1:1114 pt+f5:1090 en-us+linda:1212 ru+f1:1108 id+f2:1110 hi+f5:1134 "
+        "el+f1:1101 en-us+f2:1113",
+        "female",
+        "train",
+        1.0,
+    ),
+    *_espeak(
+        "en-us+m1:965 en-gb-x-rp+m2:1009 de+m3:944 fr+m4:1027 es+m5:1029 it+m8:968 "
+        "en-us+klatt2:994 nl+john:977 pl+Michael:887 en-us+Andy:967 sv+max:991 pt+pedro:962 "
+        "en-us+caleb:995 en-us+ed:1035 tr+m3:954 ru+iven:1039 hu+antonio:1019 id+m4:1032 "
+        "hi+sandro:1002 el+m1:966 en-us+paul:1054 en-gb+benjamin:988 de+rob:1047 fr+Mike:986 "
+        "en-us+adam:995 es+Gene:906 en-us+quincy:1044 it+boris:956",
+        "male",
+        "train",
+        0.7,
+    ),
+    *_espeak("en-us+aunty:1205 it+Alicia:1236", "female", "dev", 1.0),
+    *_espeak("en-us+m6:999 es+pablo:1031", "male", "dev", 1.0),
+    *_espeak("en-us+f4:1206 en-us+Annie:1173", "female", "test", 0.7),
+    *_espeak("en-us+m7:972 en-us+robert:1046", "male", "test", 0.7),
 )
 
 

@@ -4,6 +4,7 @@ No speech engine is needed: a synthetic vowel stands in for a synthesised voice.
 """
 
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 from clsp.config import CLSPConfig
 from clsp.errors import InputError
 from clsp.model import CLSPModel
-from clsp.training import augment, captions, losses, phases, texts, transforms, voices
+from clsp.training import augment, captions, formants, losses, phases, texts, transforms, voices
 from clsp.training.dataset import Clips
 from clsp.training.evaluate import balanced_accuracy
 from clsp.training.heads import NormedHead
@@ -23,14 +24,16 @@ from clsp.training.wording import PROMPTS, WORDS
 EMOTIONS = "happy|excited|angry|sad|neutral|calm|disgust|fear|surprised"
 
 
-def vowel(seconds: float = 1.5, f0: float = 140.0) -> np.ndarray:
-    """A buzz with three formants: what WORLD takes for a voice."""
+def vowel(
+    seconds: float = 1.5, f0: float = 140.0, formants_hz: tuple[int, ...] = (600, 1200, 2500)
+) -> np.ndarray:
+    """A buzz with formants: what WORLD takes for a voice."""
     time = np.arange(int(seconds * 16_000)) / 16_000
     phase = 2 * np.pi * np.cumsum(f0 * (1 + 0.05 * np.sin(2 * np.pi * 2 * time))) / 16_000
     total = np.zeros_like(time)
     for harmonic in range(1, 40):
         hz = harmonic * f0
-        gain = sum(1 / (1 + ((hz - formant) / 120) ** 2) for formant in (600, 1200, 2500))
+        gain = sum(1 / (1 + ((hz - formant) / 120) ** 2) for formant in formants_hz)
         total += gain * np.sin(harmonic * phase)
     return (0.2 * total / np.abs(total).max()).astype(np.float32)
 
@@ -83,11 +86,19 @@ def test_agreement_knows_true_false_and_open() -> None:
     assert captions.agreement(asked, clip[None])[0].tolist() == [yes, no, open_, yes, no, open_, no]
 
 
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="apt-get install espeak-ng")
 @pytest.mark.parametrize(
-    ("text", "count"), [("A quiet voice here.", 4), ("Книга на столе.", 5), ("Hmm", 1)]
+    ("text", "language", "count"),
+    [("A happy voice here.", "en-us", 5), ("Книга на столе.", "ru", 5), ("", "en", 1)],
 )
-def test_syllables_are_counted_roughly(text: str, count: int) -> None:
-    assert texts.syllables(text) == count
+def test_syllables_are_what_the_voice_says(text: str, language: str, count: int) -> None:
+    assert texts.syllables(text, language) == count
+
+
+def test_syllables_without_espeak_name_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match=r"apt-get install espeak-ng"):
+        texts.syllables("Hello.")
 
 
 # ---- voices and signals ---------------------------------------------------------------------
@@ -118,7 +129,7 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
         speech = transforms.analyse(vowel())
         digest = hashlib.sha256()
         for _ in range(3):
-            manner, attributes, levels = transforms.draw_manner("male", 4.0, rng, convert=True)
+            manner, attributes, levels = transforms.draw_manner(voices.VOICES[0], 4.0, rng, True)
             said = transforms.render(speech, manner, rng)
             clip = augment.record(said, augment.draw_condition(levels, rng), [vowel()], rng)
             digest.update(clip.tobytes() + repr(attributes).encode())
@@ -156,6 +167,35 @@ def test_noise_is_added_at_the_asked_ratio() -> None:
     noisy = augment.add_noise(clean, augment.coloured_noise(len(clean), 1.0, rng), 10.0)
     noise_dbfs = 20 * np.log10(np.std(noisy - clean))
     assert augment.active_level(clean) - noise_dbfs == pytest.approx(10, abs=0.2)
+
+
+def test_a_converted_voice_gets_the_tract_its_label_says() -> None:
+    rng = np.random.default_rng(0)
+    for voice in voices.VOICES:
+        manner, attributes, _ = transforms.draw_manner(voice, 4.0, rng, convert=True)
+        spacing = manner.warp * voice.formant_hz
+        if attributes["age"] != "child":
+            low, high = transforms.TRACT_RANGE_HZ[str(attributes["gender"])]
+            assert low - 1e-6 <= spacing <= high + 1e-6
+    tracts = transforms.TRACT_RANGE_HZ
+    assert tracts["male"][1] < tracts["female"][0] < tracts["female"][1] < tracts["child"][1]
+
+
+@pytest.mark.parametrize("spacing_hz", [1000, 1200])
+def test_formant_spacing_is_that_of_the_tube(spacing_hz: int) -> None:
+    pytest.importorskip("pyworld", reason="pip install clsp-pipelines[train]", exc_type=ImportError)
+    resonances = tuple(int(place * spacing_hz) for place in formants.PLACES)
+    found = formants.spacing_hz([vowel(f0=f0, formants_hz=resonances) for f0 in (110.0, 130.0)])
+    assert found == pytest.approx(spacing_hz, rel=0.05)
+
+
+def test_a_telephone_is_empty_above_4_khz() -> None:
+    clip = augment.coloured_noise(16_001, 1.0, np.random.default_rng(0))
+    for seed in range(5):
+        heard = augment.telephone(clip, np.random.default_rng(seed))
+        power = np.abs(np.fft.rfft(heard)) ** 2
+        assert len(heard) == len(clip)
+        assert power[len(power) * 9 // 16 :].mean() < 1e-3 * power[: len(power) // 2].mean()
 
 
 def test_labels_leave_gaps_open() -> None:
