@@ -5,6 +5,7 @@
     │   ├── ModelNotFound        no such model, or its files are not here
     │   ├── CheckpointMismatch   the files are not what the architecture or the pinned hash expects
     │   ├── InputError           what the caller passed cannot be used
+    │   ├── TrainingCollapsed    all embeddings became alike, or the loss no number
     │   └── ...                  (more in pipelines/errors.py)
     └── TransientError           the same call may go through later
 
@@ -34,3 +35,7 @@ class CheckpointMismatch(TerminalError):
 
 class InputError(TerminalError, ValueError):
     """Audio or text that the model cannot take: too short, wrong shape, empty."""
+
+
+class TrainingCollapsed(TerminalError):
+    """Training came to nothing: everything has the same embedding, or the loss is no number."""

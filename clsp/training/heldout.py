@@ -2,9 +2,9 @@
 
     ensure(Path("data/tiny-heldout"))    about 3 minutes on 2 cores, once
 
-The same 1,200 clips as the test split of the training set of that seed (voices that training never
-hears), as FLAC files with a `manifest.jsonl` that any reader of tables understands. It knows how
-clips are made; nothing of models or measures.
+The same clips as the test (or dev) split of the training set of that seed (voices that training
+never hears), as FLAC files with a `manifest.jsonl` that any reader of tables understands. It knows
+how clips are made; nothing of models or measures.
 """
 
 import json
@@ -26,17 +26,17 @@ from clsp.training.synthesise import (
     read_manifest,
 )
 
-CLIPS = 1_200
+CLIPS = {"test": 1_200, "dev": 600}
 CLIPS_PER_SHARD = 120
 MANIFEST = "manifest.jsonl"
 
 
-def shard_numbers(count: int) -> list[int]:
-    """Numbers of the first `count` shards of the test split."""
+def shard_numbers(count: int, split: str) -> list[int]:
+    """Numbers of the first `count` shards of a split."""
     found: list[int] = []
     number = 0
     while len(found) < count:
-        if SPLITS.get(number % 16) == "test":
+        if SPLITS.get(number % 16, "train") == split:
             found.append(number)
         number += 1
     return found
@@ -55,8 +55,10 @@ def rows(manifest: list[dict], seed: int) -> list[dict]:
     return written
 
 
-def ensure(folder: Path, seed: int = 1, clips: int = CLIPS, jobs: int = 2) -> Path:
-    """Make the held-out clips in `folder` unless they are there; returns the manifest's path.
+def ensure(
+    folder: Path, seed: int = 1, split: str = "test", clips: int | None = None, jobs: int = 2
+) -> Path:
+    """Make the held-out clips in `folder` unless they are there; returns the folder.
 
     The manifest is written last, so that its presence means the set is whole. Raises InputError
     with the packages to install where a speech engine is missing.
@@ -65,11 +67,12 @@ def ensure(folder: Path, seed: int = 1, clips: int = CLIPS, jobs: int = 2) -> Pa
 
     manifest = folder / MANIFEST
     if manifest.is_file():
-        return manifest
+        return folder
     folder.mkdir(parents=True, exist_ok=True)
     shards = folder / ".shards"
     shards.mkdir(exist_ok=True)
-    numbers = shard_numbers(-(-clips // CLIPS_PER_SHARD))
+    clips = clips or CLIPS[split]
+    numbers = shard_numbers(-(-clips // CLIPS_PER_SHARD), split)
     if jobs == 1:
         for number in numbers:
             make_shard(shards, seed, number)
@@ -84,4 +87,4 @@ def ensure(folder: Path, seed: int = 1, clips: int = CLIPS, jobs: int = 2) -> Pa
         lines.writelines(json.dumps(row) + "\n" for row in written)
     Path(lines.name).replace(manifest)
     shutil.rmtree(shards)
-    return manifest
+    return folder

@@ -1,0 +1,89 @@
+"""The model that training starts from, and the folder that it ends in.
+
+Knows model names, files and versions; nothing of data or losses.
+"""
+
+import json
+import platform
+import tempfile
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clsp.checkpoint import ASSETS, _quietly, load
+from clsp.config import CLSPConfig
+from clsp.model import CLSPModel
+from clsp.training.checkpoints import flush
+
+FROM_SCRATCH = ("tiny-config", "xlarge-config")
+RECORD = "training.json"
+
+
+def start(init: str, seed: int = 0) -> CLSPModel:
+    """A model by any name that `clsp.load` takes, or one with random weights: `tiny-config` (with
+    the embedded model's tokenizer) or `xlarge-config`. No code from a hub is run.
+
+    Raises ModelNotFound or CheckpointMismatch.
+    """
+    if init not in FROM_SCRATCH:
+        return load(init)
+    torch.manual_seed(seed)
+    if init == "xlarge-config":
+        return CLSPModel(CLSPConfig.xlarge())
+    config = CLSPConfig.from_pretrained(ASSETS / "tiny")
+    config._name_or_path = str(ASSETS / "tiny")  # where its tokenizer lies
+    return CLSPModel(config)
+
+
+def standardise(model: CLSPModel, features: Iterable[Tensor]) -> None:
+    """For random weights: the first convolution takes features (frames, 128) as if their mean were
+    0 and their deviation 1. Without, everything is alike from the first step on."""
+    seen = torch.cat(list(features))
+    first = model.model.encoder_embed.conv["0"]
+    with torch.no_grad():
+        first.weight /= seen.std()
+        first.bias -= first.weight.sum(dim=(1, 2, 3)) * seen.mean()
+
+
+def revision(model: CLSPModel, init: str) -> str:
+    """What the weights were at the start."""
+    checkpoint = getattr(model, "checkpoint", None)
+    return f"{checkpoint.name}@{checkpoint.revision}" if checkpoint else f"{init}@random"
+
+
+def export(model: CLSPModel, out: Path, notes: dict[str, Any]) -> None:
+    """Write a folder that `clsp.load` takes, weights in float32, and the record of its training.
+    Each file is put in place whole, the weights before the record; other files in `out` stay."""
+    out.mkdir(parents=True, exist_ok=True)
+    _ = model.tokenizer  # so that it is saved, wherever it came from
+    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
+        folder = Path(name)
+        with _quietly():
+            model.save_pretrained(folder)
+        for path in sorted(folder.iterdir()):
+            path.chmod(0o644)
+            flush(path)
+            path.replace(out / path.name)
+    record(out, notes)
+
+
+def record(out: Path, notes: dict[str, Any]) -> None:
+    """`training.json`: where the model in this folder comes from."""
+    partial = out / f".{RECORD}.partial"
+    partial.write_text(json.dumps(notes, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(out / RECORD)
+
+
+def versions() -> dict[str, str]:
+    """Of what has a say in the numbers."""
+    found = {"python": platform.python_version()}
+    for package in ("clsp-pipelines", "torch", "torchaudio", "transformers", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout that is not installed
+            found[package] = "not installed"
+    return found
