@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from clsp import CLSPModel
 from clsp.errors import InputError
 from clsp.features import resample
-from clsp.retrieval import both_directions, evaluate, ranks
+from clsp.retrieval import both_directions, draws, evaluate, ranks
 
 KS = (1, 5, 10)
 
@@ -90,6 +90,86 @@ def test_only_square_similarities_have_right_answers(shape: tuple[int, ...]) -> 
 def test_more_clips_than_texts_are_refused() -> None:
     with pytest.raises(InputError):
         both_directions(torch.eye(3), torch.eye(3)[:2])
+
+
+def average_precision(scores: list[float], right: list[bool]) -> float:
+    """By the book: right ones last among equals, precision at each right one in the first 10."""
+    order = sorted(range(len(scores)), key=lambda i: (-scores[i], right[i]))
+    hits = [right[i] for i in order]
+    gains = [sum(hits[: k + 1]) / (k + 1) for k in range(min(10, len(hits))) if hits[k]]
+    return sum(gains) / min(10, sum(right))
+
+
+@given(st.integers(1, 15), st.integers(2, 30), st.integers(0, 2**32), st.booleans())
+def test_with_many_right_answers_it_is_average_precision(n: int, m: int, seed: int, low: bool):
+    rng = torch.Generator().manual_seed(seed)
+    similarity = torch.randint(0, 8, (n, m), generator=rng).float()  # many ties
+    if low:
+        similarity[similarity == 0] = -torch.inf
+    relevance = torch.rand(n, m, generator=rng) < 0.4
+    relevance[:, 0] = True
+    found = evaluate(similarity, relevance=relevance)
+    for i in range(n):
+        right, scores = relevance[i].tolist(), similarity[i].tolist()
+        assert found.precision[i].item() == pytest.approx(average_precision(scores, right))
+        best = max(score for score, good in zip(scores, right, strict=True) if good)
+        wrong = [s for s, good in zip(scores, right, strict=True) if not good and s >= best]
+        assert found.ranks[i].item() == len(wrong)
+    assert found.map10 == pytest.approx(found.precision.mean().item())
+
+
+def test_right_answers_do_not_stand_in_each_others_way() -> None:
+    similarity = torch.tensor([[0.9, 0.9, 0.1, 0.8]])
+    both = torch.tensor([[True, True, False, False]])
+    found = evaluate(similarity, relevance=both)
+    assert (found.ranks.item(), found.map10) == (0, 1.0)
+    last = evaluate(similarity, relevance=torch.tensor([[False, False, True, False]]))
+    assert (last.ranks.item(), last.map10) == (3, 0.25)
+
+
+@pytest.mark.parametrize("rows", [1, 3, None])
+def test_relevance_may_be_a_matrix_or_pairs_and_rows_come_in_any_chunks(rows: int | None) -> None:
+    rng = torch.Generator().manual_seed(0)
+    audio, text = torch.randn(9, 4, generator=rng), torch.randn(7, 4, generator=rng)
+    relevance = torch.zeros(9, 7, dtype=torch.bool)
+    pairs = [(i, i % 7) for i in range(9)] + [(0, 3), (5, 1)]
+    for clip, text_ in pairs:
+        relevance[clip, text_] = True
+    plain = evaluate(audio @ text.T, relevance=relevance)
+    back = evaluate(text @ audio.T, relevance=relevance.T)
+    for given_ in (relevance, torch.tensor(pairs)):
+        found = both_directions(audio, text, given_, rows=rows)
+        assert found["audio_to_text"].ranks.tolist() == plain.ranks.tolist()
+        assert found["audio_to_text"].map10 == pytest.approx(plain.map10)
+        assert found["text_to_audio"].ranks.tolist() == back.ranks.tolist()
+        assert found["text_to_audio"].recall == pytest.approx(back.recall)
+
+
+def test_a_query_without_a_right_answer_is_refused() -> None:
+    with pytest.raises(InputError, match="no right answer"):
+        both_directions(torch.eye(3), torch.eye(3), torch.tensor([[0, 0], [1, 1]]))
+    with pytest.raises(InputError, match="relevance of shape"):
+        both_directions(torch.eye(3), torch.eye(3), torch.ones(2, 3, dtype=torch.bool))
+
+
+def test_a_pool_holds_no_clip_and_no_description_twice() -> None:
+    pairs = [(clip, text) for clip in range(20) for text in (clip, (clip + 1) % 20)]
+    alike = [text // 2 for text in range(20)]
+    pools = list(draws(pairs, alike, pool=6, count=10, seed=3))
+    assert len(pools) == 10
+    for pool in pools:
+        assert pool.shape == (6, 2)
+        assert {tuple(pair) for pair in pool.tolist()} <= set(pairs)
+        assert len({clip for clip, _ in pool.tolist()}) == 6
+        assert len({alike[text] for _, text in pool.tolist()}) == 6
+    again = list(draws(pairs, alike, pool=6, count=10, seed=3))
+    assert all(torch.equal(a, b) for a, b in zip(pools, again, strict=True))
+    assert not all(torch.equal(pools[0], pool) for pool in pools[1:])
+
+
+def test_a_pool_larger_than_the_descriptions_says_how_many_there_are() -> None:
+    with pytest.raises(InputError, match="expected 2 to 3"):
+        list(draws([(i, i) for i in range(5)], ["a", "b", "c", "c", "c"], pool=4, count=1))
 
 
 @torch.inference_mode()
