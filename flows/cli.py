@@ -1,4 +1,5 @@
-"""The command line: `clsp tag | sql | search | classify | similarity | status | doctor`.
+"""The command line: `clsp tag | sql | search | classify | similarity | train | status | doctor`,
+and the group `clsp evaluate`.
 
 Heavy imports only where a command needs them: `clsp --help` answers in a fraction of a second.
 Knows how to ask and how to show; all work is done a floor below.
@@ -9,6 +10,12 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+
+import flows.cli_robustness  # noqa: F401  registers `clsp evaluate perturbation | wording`
+from flows.cli_adhoc import classify, similarity
+from flows.cli_evaluate import evaluate_app
+from flows.cli_train import train
+from flows.options import JsonOption, LakeModelOption, LakeOption, ModelOption, SegmentsOption
 
 app = typer.Typer(
     name="clsp",
@@ -35,26 +42,6 @@ class Format(StrEnum):
     json = "json"
     csv = "csv"
     parquet = "parquet"
-
-
-LakeOption = Annotated[
-    str, typer.Option("--lake", help="Folder of the tables.", envvar="CLSP_LAKE")
-]
-ModelOption = Annotated[
-    str, typer.Option("--model", help="`tiny`, `yfyeung/CLSP`, or a folder.", envvar="CLSP_MODEL")
-]
-LakeModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="The lake's model, where it is a folder; else found by itself."),
-]
-SegmentsOption = Annotated[
-    str,
-    typer.Option(
-        "--segments",
-        help="`whole`, `windows` (30 s), `windows:LENGTH` or `windows:LENGTH/HOP` in s.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON value on standard output.")]
 
 
 @app.command()
@@ -154,126 +141,6 @@ def search(
 
 
 @app.command()
-def classify(
-    files: Annotated[list[str], typer.Argument(help="Audio files or folders.")],
-    labels: Annotated[
-        str | None, typer.Option(help="Labels to choose from, with commas: happy,angry,sad.")
-    ] = None,
-    template: Annotated[
-        str, typer.Option(help="The prompt each label is put in.")
-    ] = "A speaker in a {} tone.",
-    prompt: Annotated[
-        list[str] | None, typer.Option(help="LABEL=PROMPT, any wording; repeatable.")
-    ] = None,
-    attribute: Annotated[
-        str | None, typer.Option(help="An attribute of the taxonomy instead: gender, emotion ...")
-    ] = None,
-    taxonomy: Annotated[str | None, typer.Option(help="The taxonomy that has it.")] = None,
-    model: ModelOption = "tiny",
-    segments: SegmentsOption = "windows",
-    json: JsonOption = False,
-) -> None:
-    """Zero-shot: which label fits each segment, with every label's probability and cosine.
-
-    Give --labels (with --template), --prompt, or --attribute.
-    """
-    from clsp.zero_shot import classifier
-    from clsp.zero_shot import classify as score
-    from flows.console import print_json, print_rows
-    from pipelines.adhoc import embed
-
-    prompts = _prompts(labels, template, prompt, attribute, taxonomy)
-    done = embed(files, model, segments)
-    import torch
-
-    vectors = torch.from_numpy(done.vectors).to(done.model.device)
-    scores = score(vectors, classifier(done.model, prompts), done.model.scale)
-    names = list(prompts)
-    rows = [
-        {
-            **span,
-            "label": names[int(scores.best[i])],
-            "margin": float(scores.margin[i]),
-            "probability": dict(zip(names, scores.probability[i].tolist(), strict=True)),
-            "cosine": dict(zip(names, scores.cosine[i].tolist(), strict=True)),
-        }
-        for i, span in enumerate(done.spans.to_pylist())
-    ]
-    if json:
-        return print_json({"segments": rows, "failures": done.failures.to_pylist()})
-    for row in rows:
-        row |= {f"p({name})": p for name, p in row.pop("probability").items()}
-        del row["cosine"]
-    print_rows(rows)
-    _show_failures(done.failures.to_pylist())
-
-
-def _prompts(
-    labels: str | None,
-    template: str,
-    prompt: list[str] | None,
-    attribute: str | None,
-    taxonomy: str | None,
-) -> dict[str, list[str]]:
-    from clsp.zero_shot import expand
-    from pipelines.taxonomy import load
-
-    if sum(map(bool, (labels, prompt, attribute))) != 1:
-        raise typer.BadParameter("give one of --labels, --prompt or --attribute")
-    if attribute:
-        known = {a.name: a for a in load(taxonomy).attributes}
-        if attribute not in known:
-            raise typer.BadParameter(f"attribute {attribute!r}: the taxonomy has {list(known)}")
-        return {label: list(words) for label, words in known[attribute].prompts.items()}
-    if labels:
-        if "{}" not in template:
-            raise typer.BadParameter(f"template {template!r} has no {{}} for the label")
-        return expand([label.strip() for label in labels.split(",") if label.strip()], [template])
-    pairs = [text.partition("=") for text in prompt or []]
-    if wrong := [label for label, equals, words in pairs if not (equals and label and words)]:
-        raise typer.BadParameter(f"prompt {wrong}: expected LABEL=PROMPT")
-    prompts: dict[str, list[str]] = {}
-    for label, _, words in pairs:
-        prompts.setdefault(label.strip(), []).append(words.strip())
-    return prompts
-
-
-@app.command()
-def similarity(
-    files: Annotated[list[str], typer.Argument(help="Audio files or folders.")],
-    text: Annotated[list[str], typer.Option(help="A description of a style; repeatable.")],
-    model: ModelOption = "tiny",
-    segments: SegmentsOption = "windows",
-    json: JsonOption = False,
-) -> None:
-    """Style similarity: the cosine between each segment and each description."""
-    from clsp.style import similarity as compare
-    from flows.console import print_json, print_rows
-    from pipelines.adhoc import embed
-
-    done = embed(files, model, segments)
-    import torch
-
-    cosines = compare(done.model, torch.from_numpy(done.vectors).to(done.model.device), text)
-    rows = [
-        {**span, "text": description, "similarity": float(cosines[i, j])}
-        for i, span in enumerate(done.spans.to_pylist())
-        for j, description in enumerate(text)
-    ]
-    if json:
-        return print_json({"segments": rows, "failures": done.failures.to_pylist()})
-    print_rows(rows)
-    _show_failures(done.failures.to_pylist())
-
-
-def _show_failures(failures: list[dict[str, Any]]) -> None:
-    from flows.console import print_rows
-
-    if failures:
-        print_rows(failures, title="Could not be read")
-
-
-@app.command()
 def status(lake: LakeOption, json: JsonOption = False) -> None:
     """What the lake holds: recordings by archive and state, models, taxonomies, the last runs."""
     from flows.console import duration, out, print_json, print_rows
@@ -341,6 +208,11 @@ def doctor(
         print_rows([{**row, "ok": "ok" if row["ok"] else "NO"} for row in rows])
     if not all(row["ok"] for row in rows):
         raise typer.Exit(1)
+
+
+for command in (classify, similarity, train):
+    app.command()(command)
+app.add_typer(evaluate_app, name="evaluate")
 
 
 def main() -> None:

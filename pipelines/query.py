@@ -1,7 +1,8 @@
 """SQL over a lake: a DuckDB connection with the views, locked to the lake's own files.
 
 `speech` is the view to query: current recordings x segments x labels. Others: `recordings`,
-`failures`, `segments`, `embeddings`, `labels`, `labels_long`, `styles_long`, `history`, `runs`.
+`failures`, `segments`, `embeddings`, `labels`, `labels_long`, `styles_long`, `history`, `runs`,
+`evaluations`.
 Knows nothing of how rows came to be.
 """
 
@@ -16,18 +17,20 @@ import pyarrow as pa
 from pipelines import schemas
 from pipelines.errors import QueryError
 from pipelines.lake import Lake
+from pipelines.schemas import BEST_SUFFIX
 
 VIEWS = {
     "speech": "one row per segment of the current recordings, with labels and styles",
     "recordings": "one row per file as it is now: what it is, tagged or failed",
     "failures": "the files that could not be tagged, and why",
-    "labels_long": "speech, one row per segment and attribute",
+    "labels_long": "speech, one row per segment and attribute; unsure ones have no label",
     "styles_long": "speech, one row per segment and style",
     "history": "every time a file was processed",
     "runs": "the ledger: one row per committed chunk, one of kind `run` per finished run",
     "segments": "spans and measures that need no model",
     "embeddings": "one row per segment and model, float16 bytes",
     "labels": "one row per segment, model and taxonomy, old taxonomies too",
+    "evaluations": "one row per evaluation, question and metric, with its interval",
 }
 
 
@@ -108,11 +111,16 @@ def _sql_type(type_: pa.DataType) -> str:
 
 def _views(db: duckdb.DuckDBPyConnection) -> None:
     db.execute("CREATE VIEW runs AS SELECT * FROM stored.runs")
+    selected = {"labels": _label_columns(_columns(db, "stored.labels"))}
     for name in ("segments", "embeddings", "labels"):
         db.execute(
-            f"""CREATE VIEW {name} AS SELECT * FROM stored.{name}
+            f"""CREATE VIEW {name} AS SELECT {selected.get(name, "*")} FROM stored.{name}
                 WHERE chunk_id IN (SELECT chunk_id FROM runs WHERE kind = 'chunk')"""
         )
+    db.execute(
+        """CREATE VIEW evaluations AS SELECT * FROM stored.evaluations
+           WHERE chunk_id IN (SELECT chunk_id FROM runs WHERE kind = 'evaluation')"""
+    )
     db.execute(
         """CREATE VIEW history AS SELECT r.*, l.seq, l.committed_at FROM stored.recordings r
            JOIN runs l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'"""
@@ -140,14 +148,15 @@ def _views(db: duckdb.DuckDBPyConnection) -> None:
             WHERE r.state = 'tagged'"""
     )
     span = "archive, uri, start_s, end_s, segment_id, model_key, taxonomy_key"
-    attributes = [c for c in taxonomy if f"{c}_p" in taxonomy and f"{c}_margin" in taxonomy]
     _long_view(
         db,
         "labels_long",
-        f"SELECT {span}, '' AS attribute, '' AS label, 0::FLOAT AS p, 0::FLOAT AS margin",
+        f"""SELECT {span}, '' AS attribute, '' AS label, 0::FLOAT AS p, 0::FLOAT AS margin,
+            false AS unsure, '' AS best""",
         [
-            f"SELECT {span}, '{c}', {c}, {c}_p, {c}_margin FROM speech WHERE {c} IS NOT NULL"
-            for c in attributes
+            f"""SELECT {span}, '{c}', {c}, {c}_p, {c}_margin, {c} IS NULL,
+                coalesce({c}, {c}{BEST_SUFFIX}) FROM speech WHERE {c}_p IS NOT NULL"""
+            for c in _attributes(taxonomy)
         ],
     )
     styles = [c for c in taxonomy if c.startswith("style_")]
@@ -160,6 +169,28 @@ def _views(db: duckdb.DuckDBPyConnection) -> None:
             for c in styles
         ],
     )
+
+
+def _attributes(columns: list[str]) -> list[str]:
+    """Which columns of labels are an attribute's own, whatever taxonomy it came from."""
+    return [
+        c
+        for c in columns
+        if f"{c}_p" in columns and f"{c}_margin" in columns and not c.startswith("style_")
+    ]
+
+
+def _label_columns(stored: list[str]) -> str:
+    """What `labels` selects: all that is stored. NAME_best is NAME in rows from before there was
+    one, and stands after NAME_margin."""
+    attributes = _attributes(stored)
+    best = {c: f"{c}{BEST_SUFFIX}" for c in attributes}
+    best = {c: name for c, name in best.items() if name not in attributes}  # once a free name
+    parts = [c for c in stored if c not in best.values()]
+    for c, name in best.items():
+        value = f"coalesce({name}, {c})" if name in stored else c
+        parts.insert(parts.index(f"{c}_margin") + 1, f"{value} AS {name}")
+    return ", ".join(parts)
 
 
 def _long_view(db: duckdb.DuckDBPyConnection, name: str, shape: str, parts: list[str]) -> None:

@@ -60,7 +60,10 @@ EMBEDDINGS = pa.schema(
 )
 
 # One row per segment, model and taxonomy, plus the taxonomy's own columns: for each attribute
-# NAME (string), NAME_p (0 to 1), NAME_margin (cosine, 0 to 2); for each style style_NAME (cosine).
+# NAME (string; null where NAME_margin is under the taxonomy's min_margin), NAME_p (0 to 1),
+# NAME_margin (cosine, 0 to 2), NAME_best (string, what NAME would be without min_margin; rows from
+# before there was one lack it: there it is NAME); for each style style_NAME (cosine).
+BEST_SUFFIX = "_best"
 LABELS = pa.schema(
     [
         pa.field("segment_id", pa.string(), nullable=False),
@@ -70,12 +73,35 @@ LABELS = pa.schema(
     ]
 )
 
-# The ledger: one row per committed chunk, and one of kind `run` when a run ends.
+# One row per evaluation, question and metric (`recall`: per class too).
+EVALUATIONS = pa.schema(
+    [
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("evaluated_at", TIME, nullable=False),
+        pa.field("task", pa.string(), nullable=False),  # zero-shot | retrieval | style
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("question", pa.string(), nullable=False),  # or direction, or style
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("class", pa.string()),  # of a recall
+        pa.field("value", pa.float64()),  # null where undefined; shares from 0 to 1, not percent
+        pa.field("low", pa.float64()),  # of the 95% bootstrap interval; null where there is none
+        pa.field("high", pa.float64()),
+        pa.field("n", pa.int64(), nullable=False),  # clips, texts or pairs that were judged
+        pa.field("n_failed", pa.int64(), nullable=False),  # those that could not be read
+        pa.field("published", pa.float64()),  # the authors' figure for their model, where known
+        pa.field("model_key", pa.string(), nullable=False),
+        pa.field("prompts_json", pa.string()),  # class -> prompts
+        pa.field("options_json", pa.string()),  # the settings of the evaluation
+        pa.field("chunk_id", pa.string(), nullable=False),
+    ]
+)
+
+# The ledger: one row per committed chunk or evaluation, and one of kind `run` when a run ends.
 RUNS = pa.schema(
     [
         pa.field("run_id", pa.string(), nullable=False),
         pa.field("chunk_id", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # chunk | run
+        pa.field("kind", pa.string(), nullable=False),  # chunk | run | evaluation
         pa.field("seq", pa.int64(), nullable=False),  # order of commits in this lake
         pa.field("started_at", TIME, nullable=False),
         pa.field("committed_at", TIME, nullable=False),
@@ -97,6 +123,7 @@ TABLES = {
     "segments": SEGMENTS,
     "embeddings": EMBEDDINGS,
     "labels": LABELS,
+    "evaluations": EVALUATIONS,
     "runs": RUNS,
 }
 

@@ -15,11 +15,12 @@ from typing import Any
 import yaml
 
 from pipelines.errors import TaxonomyError
-from pipelines.schemas import LABELS, SPEECH_COLUMNS
+from pipelines.schemas import BEST_SUFFIX, LABELS, SPEECH_COLUMNS
 
 DEFAULT = Path(__file__).with_name("taxonomy.yaml")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 STYLE_PREFIX = "style_"
+MOST_MARGIN = 2.0  # cosines lie within -1 and 1
 # What PyYAML raises for text that is not YAML: its own errors, and those of its constructors.
 YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
 
@@ -39,15 +40,27 @@ class _Loader(yaml.SafeLoader):
 
 @dataclass(frozen=True)
 class Attribute:
-    """One question with one answer: for each label, the prompts that stand for it."""
+    """One question with one answer: for each label, the prompts that stand for it.
+
+    A best label whose margin is under the least one (a cosine; 0: never) is no answer but NULL.
+    Margins of different models do not compare: `by_model` has the least one of models by name,
+    `min_margin` is that of all others.
+    """
 
     name: str
     prompts: dict[str, tuple[str, ...]]
+    min_margin: float = 0.0
+    by_model: tuple[tuple[str, float], ...] = ()
+
+    def least_margin(self, model: str) -> float:
+        """The least margin that counts for a model by this name (`tiny`, `yfyeung/CLSP`)."""
+        return dict(self.by_model).get(model, self.min_margin)
 
     @property
-    def columns(self) -> tuple[str, str, str]:
-        """Label, its probability, and its cosine margin over the second."""
-        return self.name, f"{self.name}_p", f"{self.name}_margin"
+    def columns(self) -> tuple[str, str, str, str]:
+        """The label (NULL where unsure); whether sure or not: the best label's probability, its
+        cosine margin over the second, and the best label itself."""
+        return self.name, f"{self.name}_p", f"{self.name}_margin", f"{self.name}{BEST_SUFFIX}"
 
 
 @dataclass(frozen=True)
@@ -69,10 +82,15 @@ class Taxonomy:
 
     @property
     def key(self) -> str:
-        """16 hex digits: the same for the same prompts in the same order, however the file is
-        written."""
-        content = json.dumps(asdict(self), ensure_ascii=False, sort_keys=False)
-        return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+        """16 hex digits: the same for the same prompts in the same order and the same least
+        margins, however the file is written."""
+        content = asdict(self)
+        for attribute in content["attributes"]:
+            for part in ("min_margin", "by_model"):
+                if not attribute[part]:  # changes no label: nor the keys from before it was
+                    del attribute[part]
+        text = json.dumps(content, ensure_ascii=False, sort_keys=False)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
     def columns(self) -> list[str]:
@@ -100,11 +118,14 @@ def parse(text: str, origin: str = "taxonomy") -> Taxonomy:
         data = yaml.load(text, _Loader)
     except YAML_ERRORS as error:
         raise TaxonomyError(f"{origin}: not YAML: {error}") from error
-    if not isinstance(data, dict) or not set(data) <= {"attributes", "styles"}:
+    if not isinstance(data, dict) or not set(data) <= {"attributes", "styles", "min_margin"}:
         found = sorted(map(str, data)) if isinstance(data, dict) else type(data).__name__
-        raise TaxonomyError(f"{origin}: found {found}; expected `attributes` and `styles`")
+        raise TaxonomyError(
+            f"{origin}: found {found}; expected `attributes` and `styles`, maybe `min_margin`"
+        )
+    default = _margins(data.get("min_margin", 0.0), origin)
     attributes = tuple(
-        _attribute(name, body, f"{origin}: attribute {name!r}")
+        _attribute(name, body, default, f"{origin}: attribute {name!r}")
         for name, body in _mapping(data.get("attributes"), f"{origin}: attributes").items()
     )
     styles = tuple(
@@ -121,11 +142,17 @@ def parse(text: str, origin: str = "taxonomy") -> Taxonomy:
     return taxonomy
 
 
-def _attribute(name: Any, body: Any, where: str) -> Attribute:
+Margins = tuple[float, tuple[tuple[str, float], ...]]
+
+
+def _attribute(name: Any, body: Any, margins: Margins, where: str) -> Attribute:
+    """One entry; `margins` are what counts where it gives none."""
     body = _mapping(body, where)
-    if not {"labels"} <= set(body) <= {"labels", "templates"}:
+    if not {"labels"} <= set(body) <= {"labels", "templates", "min_margin"}:
         found = sorted(map(str, body))
-        raise TaxonomyError(f"{where}: has {found}; expected `labels`, maybe `templates`")
+        raise TaxonomyError(
+            f"{where}: has {found}; expected `labels`, maybe `templates` and `min_margin`"
+        )
     labels = body["labels"]
     pairs = (
         [(label, label) for label in labels]
@@ -151,7 +178,29 @@ def _attribute(name: Any, body: Any, where: str) -> Attribute:
     }
     if str(name).startswith(STYLE_PREFIX):
         raise TaxonomyError(f"{where}: names that begin with {STYLE_PREFIX} are those of styles")
-    return Attribute(_name(name, where), prompts)
+    if "min_margin" in body:
+        margins = _margins(body["min_margin"], where)
+    return Attribute(_name(name, where), prompts, *margins)
+
+
+def _margins(value: Any, where: str) -> Margins:
+    """One number for every model, or numbers by model name (`other`: of those not named)."""
+    if not isinstance(value, dict):
+        return _margin(value, where), ()
+    if wrong := [name for name in value if not isinstance(name, str) or not name]:
+        raise TaxonomyError(f"{where}: min_margin of models {wrong}; expected names, or `other`")
+    least = {name: _margin(number, f"{where}: {name}") for name, number in value.items()}
+    return least.pop("other", 0.0), tuple(sorted(least.items()))
+
+
+def _margin(value: Any, where: str) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= MOST_MARGIN:  # NaN is not, either
+        raise TaxonomyError(
+            f"{where}: min_margin {value!r}; expected a number from 0 to {MOST_MARGIN:g}, the "
+            "best label's cosine over the second's"
+        )
+    return float(value)
 
 
 def _mapping(value: Any, where: str) -> dict[Any, Any]:
@@ -187,6 +236,7 @@ def _name(value: Any, where: str) -> str:
 def _sql_words() -> frozenset[str]:
     import duckdb
 
-    query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+    query = """SELECT keyword_name FROM duckdb_keywords()
+               WHERE keyword_category IN ('reserved', 'type_function')"""  # the latter: no columns
     with duckdb.connect(":memory:") as db:
         return frozenset(row[0] for row in db.execute(query).fetchall())

@@ -11,6 +11,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models: threads would onl
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers wherever the tests run
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Timing never decides a test: a busy machine draws and runs slowly.
+settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "data" / "golden"

@@ -28,7 +28,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @ENGINE
 def test_it_is_made_once_and_reads_as_a_table(tmp_path: Path, small: None) -> None:
-    manifest = heldout.ensure(tmp_path / "a", clips=5, jobs=1)
+    folder = heldout.ensure(tmp_path / "a", clips=5, jobs=1)
+    manifest = folder / heldout.MANIFEST
     rows = [json.loads(line) for line in manifest.read_text().splitlines()]
     assert len(rows) == 5
     assert {row["split"] for row in rows} == {"test"}
@@ -46,9 +47,9 @@ def test_it_is_made_once_and_reads_as_a_table(tmp_path: Path, small: None) -> No
     assert all(item.speaker and item.captions["fine"] for item in items)
 
     before = manifest.stat().st_mtime_ns
-    assert heldout.ensure(tmp_path / "a", clips=5, jobs=1) == manifest
+    assert heldout.ensure(tmp_path / "a", clips=5, jobs=1) == folder
     assert manifest.stat().st_mtime_ns == before
-    again = heldout.ensure(tmp_path / "b", clips=5, jobs=1)
+    again = heldout.ensure(tmp_path / "b", clips=5, jobs=1) / heldout.MANIFEST
     assert again.read_text() == manifest.read_text()
     name = rows[0]["file"]
     assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -66,7 +67,7 @@ def test_a_run_cut_off_leaves_no_manifest(
         with pytest.raises(OSError, match="No space"):
             heldout.ensure(tmp_path, clips=2, jobs=1)
     assert not (tmp_path / heldout.MANIFEST).exists()
-    assert heldout.ensure(tmp_path, clips=2, jobs=1).is_file()
+    assert (heldout.ensure(tmp_path, clips=2, jobs=1) / heldout.MANIFEST).is_file()
 
 
 def test_without_engines_it_says_what_to_install(

@@ -54,14 +54,14 @@ def test_the_default_asks_with_the_published_prompts_to_the_letter() -> None:
     }
 
 
-def test_an_attribute_becomes_three_columns_and_a_style_one() -> None:
+def test_an_attribute_becomes_four_columns_and_a_style_one() -> None:
     columns = load().columns
     where = columns.index("gender")
-    assert columns[where : where + 3] == ["gender", "gender_p", "gender_margin"]
+    assert columns[where : where + 4] == ["gender", "gender_p", "gender_margin", "gender_best"]
     assert "style_soft_whisper" in columns
     assert parse(EXAMPLE).columns == [
-        *("mood", "mood_p", "mood_margin"),
-        *("size", "size_p", "size_margin"),
+        *("mood", "mood_p", "mood_margin", "mood_best"),
+        *("size", "size_p", "size_margin", "size_best"),
         *("style_calm", "style_loud"),
     ]
 
@@ -98,6 +98,84 @@ def test_either_part_may_be_left_out() -> None:
     assert parse("attributes: {size: {labels: [small, large]}}\nstyles:").styles == ()
 
 
+# ---- the least margin -----------------------------------------------------------------------
+
+
+def margins(text: str) -> dict[str, float]:
+    return {attribute.name: attribute.min_margin for attribute in parse(text).attributes}
+
+
+def test_a_least_margin_is_an_attributes_own_or_the_default_or_none() -> None:
+    own = EXAMPLE.replace("  size:", "  size:\n    min_margin: 0.05")
+    assert margins(EXAMPLE) == {"mood": 0, "size": 0}
+    assert margins(own) == {"mood": 0, "size": 0.05}
+    assert margins(f"{own}\nmin_margin: 0.02") == {"mood": 0.02, "size": 0.05}
+    assert margins(f"{own.replace('0.05', '0')}\nmin_margin: 2") == {"mood": 2, "size": 0}
+
+
+def test_the_key_is_that_of_the_least_margins_that_count() -> None:
+    def key(default: str, mood: str, size: str) -> str:
+        body = "labels: [a, b]"
+        return parse(
+            f"{default}\nattributes: {{mood: {{{body}{mood}}}, size: {{{body}{size}}}}}"
+        ).key
+
+    none = key("", "", "")
+    assert key("min_margin: 0", "", ", min_margin: 0.0") == none
+    both = key("", ", min_margin: 0.5", ", min_margin: 0.5")
+    assert key("min_margin: 0.5", "", "") == key("min_margin: 0.50", ", min_margin: 5.0e-1", "")
+    assert key("min_margin: 0.5", "", "") == both
+    others = [
+        key("", ", min_margin: 0.5", ""),
+        key("", "", ", min_margin: 0.5"),
+        key("", ", min_margin: 0.6", ", min_margin: 0.5"),
+        key("min_margin: 0.6", "", ""),
+    ]
+    assert len({none, both, *others}) == 6
+
+
+def test_least_margins_may_differ_by_model() -> None:
+    (mood,) = parse(
+        attribute("{labels: [a, b], min_margin: {tiny: 0.1, yfyeung/CLSP: 0.02, other: 0.5}}")
+    ).attributes
+    assert [mood.least_margin(name) for name in ("tiny", "yfyeung/CLSP", "mine")] == [
+        0.1,
+        0.02,
+        0.5,
+    ]
+    (mood,) = parse(attribute("{labels: [a, b], min_margin: {tiny: 0.1}}")).attributes
+    assert [mood.least_margin(name) for name in ("tiny", "mine")] == [0.1, 0.0]
+    keys = {
+        parse(attribute(f"{{labels: [a, b], min_margin: {value}}}")).key
+        for value in ("0", "0.1", "{tiny: 0.1}", "{tiny: 0.2}", "{other: 0.2}", "{big: 0.1}")
+    }
+    assert len(keys) == 6
+
+
+def test_without_least_margins_the_key_is_that_of_lakes_from_before_there_were_any() -> None:
+    assert parse(EXAMPLE).key == "9e83addf8323ffd4"  # so that they are not labelled anew
+
+
+@given(st.floats(0, 2) | st.integers(0, 2))
+def test_every_margin_between_cosines_may_be_the_least(margin: float) -> None:
+    data = {"attributes": {"mood": {"labels": ["a", "b"], "min_margin": margin}}}
+    taxonomy = parse(yaml.safe_dump(data))
+    assert taxonomy.attributes[0].min_margin == margin
+    assert (taxonomy.key == parse(attribute(TWO)).key) == (margin == 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["-0.01", "2.01", ".nan", ".inf", "true", "'0.1'", "5e-2", "", "[0.1]", "{1: 0.1}", "{a: 3}"],
+)
+def test_a_least_margin_that_is_none_is_refused(value: str) -> None:
+    expected = "expected (a number from 0 to 2|names, or)"
+    with pytest.raises(TaxonomyError, match=f"^mine.yaml: attribute 'mood': .*min_.*{expected}"):
+        parse(attribute(f"{{labels: [a, b], min_margin: {value}}}"), "mine.yaml")
+    with pytest.raises(TaxonomyError, match=f"^mine.yaml: .*min_margin .*{expected}"):
+        parse(f"{attribute(TWO)}\nmin_margin: {value}", "mine.yaml")
+
+
 # ---- the key --------------------------------------------------------------------------------
 
 REWRITTEN = {
@@ -120,6 +198,8 @@ CHANGED = {
     "a letter's case": ("A calm voice", "a calm voice"),
     "a style's name": ("calm:", "still:"),
     "a style's description": ("A loud voice.", "A loud voice!"),
+    "a least margin of all": ("\nattributes:", "\nmin_margin: 0.1\nattributes:"),
+    "a least margin of one": ("  size:", "  size:\n    min_margin: 0.1"),
     "the order of styles": (
         "  calm: A calm voice.\n  loud: A loud voice.",
         "  loud: A loud voice.\n  calm: A calm voice.",
@@ -198,7 +278,12 @@ REFUSED = {
     ),
     "an attribute given twice": (f"attributes: {{mood: {TWO}, mood: {TWO}}}", "mood"),
     "an attribute that passes for a style": (attribute(TWO, "style_mood"), "style_mood"),
+    "an attribute named as another's best label": (
+        f"attributes: {{mood: {TWO}, mood_best: {TWO}}}",
+        "mood_best",
+    ),
     "a word of SQL's own": (attribute(TWO, "order"), "order"),
+    "a word that SQL takes for no column": (attribute(TWO, "natural"), "natural"),
 }
 
 
@@ -256,12 +341,14 @@ nearly = st.fixed_dictionaries(
                 {"labels": anything | st.lists(some(["a", "b", " a", True, "", [1]]), max_size=3)},
                 optional={
                     "templates": anything | some(["{}", ["{} voice"], "voice"]),
+                    "min_margin": scalars,
                     "x": scalars,
                 },
             ),
             max_size=3,
         ),
         "styles": anything | st.dictionaries(some(["calm", "loud", "C", None]), anything),
+        "min_margin": anything,
     },
 )
 
