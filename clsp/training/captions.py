@@ -1,6 +1,6 @@
 """Attributes into words: canonical prompts, paraphrases, tags and captions of several attributes.
 
-It knows the grammar that joins the words of wording.py, and when a caption is true of a clip. It
+It knows the grammar that joins the words of vocabulary.py, and when a caption is true of a clip. It
 knows nothing of audio or the model. Everything is drawn from the generator it is handed.
 """
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clsp.training.vocabulary import WORDS
 from clsp.training.wording import (
     ACTIVITIES,
     NEUTRAL_NOUNS,
     NEUTRAL_TAILS,
     OPENINGS,
     PROMPTS,
-    WORDS,
     Words,
 )
 

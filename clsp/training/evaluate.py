@@ -1,14 +1,11 @@
-"""Measure a model on held-out synthetic voices, zero-shot: prompts and captions, no heads.
-
-    python -m clsp.training.evaluate --data DIR [--model tiny] [--split test] [--json]
+"""What the dev voices say of a model while it trains: prompts and captions, no linear heads.
 
 Balanced accuracy (mean recall over classes) of each attribute with its canonical prompts, and
-retrieval among 100 fine captions. It knows synthetic clips only: real speech is another question.
+retrieval among 100 fine captions, on clips in memory. Intervals, files and reports are those of
+`clsp evaluate`. It knows synthetic clips only: real speech is another question.
 """
 
-import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +13,7 @@ from torch import Tensor
 
 from clsp.model import CLSPModel
 from clsp.training import captions
-from clsp.training.dataset import Clips, load
+from clsp.training.dataset import Clips
 from clsp.training.wording import PROMPTS
 
 # What is asked: a name, the attribute, and the classes put to the vote.
@@ -96,27 +93,3 @@ def evaluate(model: CLSPModel, clips: Clips) -> dict[str, dict]:
         "zero_shot": zero_shot(audio, prompts, clips),
         "retrieval": retrieval(model, audio, clips),
     }
-
-
-def main() -> None:
-    from clsp.checkpoint import load as load_model
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", default="tiny")
-    parser.add_argument("--split", choices=("train", "dev", "test"), default="test")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_args()
-    results = evaluate(load_model(given.model), load(given.data)[given.split])
-    if given.json:
-        print(json.dumps(results, indent=1))
-        return
-    for name, result in results["zero_shot"].items():
-        print(f"{name:22} {result['balanced_accuracy']:.3f}  (chance {result['chance']:.2f}, "
-              f"{result['clips']} clips)")  # fmt: skip
-    recall = "  ".join(f"{k} {v:.3f}" for k, v in results["retrieval"].items())
-    print(f"retrieval among 100    {recall}")
-
-
-if __name__ == "__main__":
-    main()

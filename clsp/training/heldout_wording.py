@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from clsp.training.wording import OPENINGS, PROMPTS, WORDS, Words
+from clsp.training.vocabulary import WORDS
+from clsp.training.wording import OPENINGS, PROMPTS, Words
 
 
 @dataclass(frozen=True)

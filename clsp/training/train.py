@@ -28,9 +28,10 @@ from clsp.training.dataset import Clips, load
 from clsp.training.evaluate import balanced_accuracy, evaluate
 from clsp.training.texts import english_lines
 from clsp.training.tokenizer import MAX_TOKENS, VOCAB_SIZE, save_tokenizer, train_tokenizer
+from clsp.training.vocabulary import WORDS
 from clsp.training.wording import PROMPTS
 
-STEPS = {"attributes": 2_000, "text": 1_000, "align": 1_200, "joint": 500}
+STEPS = {"attributes": 1_600, "text": 800, "align": 1_200, "joint": 400}
 BATCH = {"attributes": 32, "text": 96, "align": 128, "joint": 48}
 TOKENIZER_CAPTIONS = 30_000
 PAD_ID = 1
@@ -64,7 +65,7 @@ def encoder_of(tokenizer: Tokenizer) -> phases.Encode:
 
 def unrelated_words(limit: int = 1_500) -> list[str]:
     """Words of the English lines that no caption uses."""
-    used = set(json.dumps([vars(words) for words in captions.WORDS.values()]).lower().split())
+    used = set(json.dumps([vars(words) for words in WORDS.values()]).lower().split())
     used |= {w.strip("\"',.|") for entry in used for w in entry.replace("|", " ").split()}
     found = {
         word.strip(".,!?;'").lower() for line in english_lines() for word in line.split()
@@ -111,9 +112,7 @@ def dev_score(measured: dict) -> float:
     return float(np.mean([found[question]["balanced_accuracy"] for question in DECIDING]))
 
 
-def train(
-    data: Path, seed: int, steps: dict[str, int], bf16: bool = False
-) -> tuple[CLSPModel, Tokenizer, dict]:
+def train(data: Path, seed: int, steps: dict[str, int]) -> tuple[CLSPModel, Tokenizer, dict]:
     """Run all phases; returns the model, its tokenizer, and notes with what the dev voices say."""
     torch.manual_seed(seed)
     run = data / f"run-{seed}"
@@ -128,7 +127,7 @@ def train(
     model.config._name_or_path = str(run)  # where the model finds its tokenizer
     sample = clips.frames[:100_000].astype(np.float32)
     phases.start_front_end(model, float(sample.mean()), float(sample.std()))
-    notes: dict = {"seed": seed, "clips": len(clips), "steps": steps, "bf16": bf16}
+    notes: dict = {"seed": seed, "clips": len(clips), "steps": steps}
 
     def phase(name: str, work: Callable[[], object]) -> None:
         path, clock = run / f"{name}.pt", run / f"{name}.seconds"
@@ -146,7 +145,7 @@ def train(
 
     def first() -> None:
         count, batch = steps["attributes"], BATCH["attributes"]
-        heads = phases.learn_attributes(model, clips, count, batch, seed, bf16)
+        heads = phases.learn_attributes(model, clips, count, batch, seed)
         found = heads_accuracy(heads, phases.pool(model, dev)[0], dev)
         print(f"dev, linear heads on pooled audio: {found}", flush=True)
 
@@ -166,7 +165,7 @@ def train(
             if score > best[0]:
                 best = (score, step, _state(model))
 
-        phases.align(model, clips, encode, words, count, batch, seed, None, check, bf16)
+        phases.align(model, clips, encode, words, count, batch, seed, None, check)
         model.load_state_dict(best[2])
         (run / "joint.best").write_text(str(best[1]))
 
@@ -191,13 +190,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--bf16", action="store_true", help="bfloat16 where the audio is encoded")
     for name, count in STEPS.items():
         parser.add_argument(f"--{name}-steps", type=int, default=count)
     given = parser.parse_args()
     torch.set_num_threads(2)
     steps = {name: getattr(given, f"{name}_steps") for name in STEPS}
-    trained = [train(given.data, seed, steps, given.bf16) for seed in given.seeds]
+    trained = [train(given.data, seed, steps) for seed in given.seeds]
     scores = {notes["seed"]: notes["dev_score"] for _, _, notes in trained}
     model, tokenizer, notes = max(trained, key=lambda run: run[2]["dev_score"])
     save(model, tokenizer, notes | {"dev_score_by_seed": scores}, given.out)

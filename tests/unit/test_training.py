@@ -19,7 +19,8 @@ from clsp.training.dataset import Clips
 from clsp.training.evaluate import balanced_accuracy
 from clsp.training.heads import NormedHead
 from clsp.training.tokenizer import save_tokenizer, train_tokenizer
-from clsp.training.wording import PROMPTS, WORDS
+from clsp.training.vocabulary import WORDS
+from clsp.training.wording import PROMPTS
 
 EMOTIONS = "happy|excited|angry|sad|neutral|calm|disgust|fear|surprised"
 
