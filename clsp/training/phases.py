@@ -56,8 +56,11 @@ def optimiser(
 
 
 def hear(model: CLSPModel, clips: Clips, chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Pooled audio (n, dim) of random crops. In single precision: under bfloat16 autocast more steps
-    taught less of whispers and intonation (linear heads, dev: .77 for .92, .62 for .76)."""
+    """Pooled audio (n, dim) of random crops.
+
+    In single precision: under bfloat16 autocast more steps taught less of whispers and intonation
+    (linear heads on the dev voices: .77 for .92, .62 for .76).
+    """
     return model.model.pooled_audio(*clips.batch(chosen, int(rng.integers(*CROP_FRAMES)), rng))
 
 
