@@ -24,7 +24,7 @@ check: setup
 bench: setup
 	@$(PY) -m tests.benchmarks
 
-# The embedded model from nothing (needs the speech engines it names): about 2 hours on 2 cores.
+# The embedded model from nothing (needs the speech engines it names): its parts add up to 2 hours on 2 cores.
 train-tiny: setup
 	@bash infra/train-tiny.sh
 

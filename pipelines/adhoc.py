@@ -33,20 +33,27 @@ class Embedded:
     failures: pa.Table
 
 
-def embed(paths: Sequence[str], model: str = "tiny", segments: str = "windows") -> Embedded:
-    """Embed files (or all files of folders). Raises ArchiveNotFound, ModelNotFound."""
+def embedding_job(model: str, policy: SegmentPolicy, device: str = "auto") -> Job:
+    """A job of no archive and no labels. Raises ModelNotFound."""
     from clsp.checkpoint import resolve
-    from pipelines.label import unpack
 
     checkpoint = resolve(model)
-    job = Job(
+    return Job(
         archive="",
         model=model,
         model_key=model_key(checkpoint.name, checkpoint.revision),
         taxonomy=Taxonomy((), ()),
-        policy=SegmentPolicy.parse(segments),
+        policy=policy,
         run_id="",
+        device=device,
     )
+
+
+def embed(paths: Sequence[str], model: str = "tiny", segments: str = "windows") -> Embedded:
+    """Embed files (or all files of folders). Raises ArchiveNotFound, ModelNotFound."""
+    from pipelines.label import unpack
+
+    job = embedding_job(model, SegmentPolicy.parse(segments))
     # By the path as given: two folders may hold a file of one name.
     entries = tuple(
         replace(entry, uri=path if Path(path).is_file() else f"{path.rstrip('/')}/{entry.uri}")

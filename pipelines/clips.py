@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.adhoc import embedding_job
 from pipelines.archive import FileEntry
 from pipelines.cuts import Failed, Key, files
 from pipelines.datasets.items import Item
-from pipelines.jobs import Chunk, Job, model_key
+from pipelines.jobs import Chunk
 from pipelines.segments import SegmentPolicy
-from pipelines.taxonomy import Taxonomy
 from pipelines.worker import Worker
 
 if TYPE_CHECKING:
@@ -70,18 +70,7 @@ def embed(
     on_clip: OnClip = ignore_clip,
 ) -> Clips:
     """Embed clips. on_clip is called as each different one is done. Raises ModelNotFound."""
-    from clsp.checkpoint import resolve
-
-    checkpoint = resolve(model)
-    job = Job(
-        archive="",
-        model=model,
-        model_key=model_key(checkpoint.name, checkpoint.revision),
-        taxonomy=Taxonomy((), ()),
-        policy=SegmentPolicy(),
-        run_id="",
-        device=device,
-    )
+    job = embedding_job(model, SegmentPolicy(), device)
     worker = Worker(job)
     vectors: dict[Key, np.ndarray] = {}
     failed: dict[Key, Failed] = {}

@@ -42,7 +42,9 @@ class Voice:
     language: str
     gender: str  # "child" for the one recorded child, whose gender we do not teach
     licence: str
-    formant_hz: float  # spacing of its formants, as `python -m clsp.training.formants` measures it
+    # Spacing of its formants, as `python -m clsp.training.formants` measures it; but for two:
+    # hy_fi_mv (reads 1119, a woman's; 1040 is a guess) and aunty (1205 is its German, now 1218).
+    formant_hz: float
     split: str = "train"
     weight: float = 1.0
     age: str = "adult"
