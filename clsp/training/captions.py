@@ -72,7 +72,11 @@ def _with_article(phrase: str, rng: np.random.Generator) -> str:
         return phrase
     if kind < 0.2:
         return f"the {phrase}"
-    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+    return _a(phrase)
+
+
+def _a(phrase: str) -> str:
+    return f"{'an' if phrase[0].lower() in 'aeiou' else 'a'} {phrase}"
 
 
 def paraphrase(attribute: str, value: str, rng: np.random.Generator) -> str:
@@ -127,13 +131,18 @@ def compose(claims: Claims, rng: np.random.Generator, kinds: dict[str, str] | No
     voice = ", ".join(chosen["voices"]) if rng.random() < 0.5 else " ".join(chosen["voices"])
     tail = " ".join(chosen["clauses"])
     if voice and not any(chosen[kind] for kind in ("adverbs", "verbs", "nouns", "adjectives")):
-        forms = ("a {} voice", "{} voice", "the voice is {}", "speaking in a {} voice")
-        text = _pick([*forms, subject + " with a {} voice"], rng).format(voice)
+        forms = [
+            _a(voice) + " voice", f"{voice} voice", f"the voice is {voice}",
+            f"speaking in {_a(voice)} voice", f"{subject} with {_a(voice)} voice",
+        ]  # fmt: skip
+        text = _pick(forms, rng)
     else:
         bare = not (chosen["adverbs"] or chosen["verbs"]) and rng.random() < 0.45
         parts = [subject, "" if bare else _pick(["", "", "is "], rng) + verb, adverbs]
         if voice:
-            parts.insert(int(rng.choice([1, 3])), _pick(["with", "in"], rng) + f" a {voice} voice")
+            parts.insert(
+                int(rng.choice([1, 3])), _pick(["with", "in"], rng) + f" {_a(voice)} voice"
+            )
         text = " ".join(part for part in parts if part)
     if tail:
         text = f"{tail}, {text}" if rng.random() < 0.15 else f"{text} {tail}"

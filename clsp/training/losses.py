@@ -14,8 +14,8 @@ SPANS: dict[str, slice] = {
 }
 # What clips are told apart by; "quality" repeats noise, telephone and reverb.
 LEARNT = tuple(attribute for attribute in FACTS if attribute != "breathy")
-# What carries over least from one voice to another counts more while the encoder learns.
-IMPORTANCE = {"gender": 2.0, "whisper": 1.5, "rate": 1.5}
+# What carries over least from one voice to another counts more.
+IMPORTANCE = {"gender": 2.0, "whisper": 1.5, "rate": 1.5, "age": 1.5}
 
 
 def class_weights(known: Tensor) -> Tensor:
@@ -55,7 +55,8 @@ def prompt_loss(
         if labelled.any():
             target = (states[labelled] == YES).float().argmax(1)
             scores = scale * audio[labelled] @ text.T
-            losses.append(F.cross_entropy(scores, target, weights[SPANS[attribute]]))
+            loss = F.cross_entropy(scores, target, weights[SPANS[attribute]])
+            losses.append(IMPORTANCE.get(attribute, 1.0) * loss)
     return torch.stack(losses).mean()
 
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, process
 from tokenizers.models import BPE
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # ids 0 to 4
-VOCAB_SIZE = 1_500
+VOCAB_SIZE = 2_500
 MAX_TOKENS = 256
 
 

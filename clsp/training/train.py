@@ -1,8 +1,9 @@
 """Train the embedded tiny model on a data set made by clsp.training.synthesise.
 
-    python -m clsp.training.train --data DIR --out clsp/assets/tiny [--seeds 1 2]
+    python -m clsp.training.train --data DIR --out clsp/assets/tiny [--seeds 1 2] [--jobs 2]
 
-One model a seed; the dev voices decide which is written. Phases as in phases.py; each one's result
+One model a seed, several seeds side by side (a small model gains little from a second thread); the
+dev voices decide which is written. Phases as in phases.py; each one's result
 is kept in DIR/run-SEED, so a run that was cut off goes on after the last finished phase. The last
 phase keeps the step that is best on the dev voices. Folds BatchNorm away, then writes config.json,
 model.safetensors (float16), the tokenizer and training.json. It does not know the test voices.
@@ -11,9 +12,13 @@ model.safetensors (float16), the tokenizer and training.json. It does not know t
 import argparse
 import copy
 import json
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +36,7 @@ from clsp.training.tokenizer import MAX_TOKENS, VOCAB_SIZE, save_tokenizer, trai
 from clsp.training.vocabulary import WORDS
 from clsp.training.wording import PROMPTS
 
-STEPS = {"attributes": 1_600, "text": 800, "align": 1_200, "joint": 400}
+STEPS = {"attributes": 3_200, "text": 1_600, "align": 1_400, "joint": 300}
 BATCH = {"attributes": 32, "text": 96, "align": 128, "joint": 48}
 TOKENIZER_CAPTIONS = 30_000
 PAD_ID = 1
@@ -106,20 +111,30 @@ def save(model: CLSPModel, tokenizer: Tokenizer, notes: dict, out: Path) -> None
             path.replace(out / path.name)
 
 
+def publish(model: Path, scores: dict[int, float], out: Path) -> None:
+    """Copy a seed's model to `out`, with the scores of all seeds in its notes."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(model.iterdir()):
+        shutil.copyfile(path, out / path.name)
+    notes = json.loads((out / "training.json").read_text()) | {"dev_score_by_seed": scores}
+    (out / "training.json").write_text(json.dumps(notes, indent=1) + "\n")
+
+
 def dev_score(measured: dict) -> float:
     """One number for how good a model is on the dev voices."""
     found = measured["zero_shot"]
     return float(np.mean([found[question]["balanced_accuracy"] for question in DECIDING]))
 
 
-def train(data: Path, seed: int, steps: dict[str, int]) -> tuple[CLSPModel, Tokenizer, dict]:
-    """Run all phases; returns the model, its tokenizer, and notes with what the dev voices say."""
+def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
+    """Run all phases; returns notes with what the dev voices say. The model is DIR/run-SEED's."""
+    torch.set_num_threads(threads)
     torch.manual_seed(seed)
     run = data / f"run-{seed}"
     run.mkdir(exist_ok=True)
     splits = load(data)
     clips, dev = splits["train"], splits["dev"]
-    print(f"{len(clips)} clips to learn from, {len(dev)} dev clips", flush=True)
+    print(f"seed {seed}: {len(clips)} clips to learn from, {len(dev)} dev clips", flush=True)
     tokenizer = make_tokenizer(seed)
     encode, words = encoder_of(tokenizer), unrelated_words()
     model = CLSPModel(CLSPConfig.tiny(text_config={"vocab_size": tokenizer.get_vocab_size()}))
@@ -134,7 +149,7 @@ def train(data: Path, seed: int, steps: dict[str, int]) -> tuple[CLSPModel, Toke
         if path.is_file():
             model.load_state_dict(torch.load(path, weights_only=True))
             model.eval()
-            print(f"{name}: taken from {path}", flush=True)
+            print(f"seed {seed}: {name} taken from {path}", flush=True)
             return
         began = time.monotonic()
         work()
@@ -147,7 +162,7 @@ def train(data: Path, seed: int, steps: dict[str, int]) -> tuple[CLSPModel, Toke
         count, batch = steps["attributes"], BATCH["attributes"]
         heads = phases.learn_attributes(model, clips, count, batch, seed)
         found = heads_accuracy(heads, phases.pool(model, dev)[0], dev)
-        print(f"dev, linear heads on pooled audio: {found}", flush=True)
+        print(f"seed {seed}: dev, linear heads on pooled audio: {found}", flush=True)
 
     def third() -> None:
         pooled = phases.pool(model, clips, POOL_ROUNDS, seed)
@@ -161,7 +176,9 @@ def train(data: Path, seed: int, steps: dict[str, int]) -> tuple[CLSPModel, Toke
         def check(step: int) -> None:
             nonlocal best
             score = dev_score(evaluate(model, dev))
-            print(f"joint step {step}: dev {score:.4f} (best {best[0]:.4f})", flush=True)
+            print(
+                f"seed {seed}: joint step {step}: dev {score:.4f} (best {best[0]:.4f})", flush=True
+            )
             if score > best[0]:
                 best = (score, step, _state(model))
 
@@ -174,15 +191,16 @@ def train(data: Path, seed: int, steps: dict[str, int]) -> tuple[CLSPModel, Toke
         model, encode, words, steps["text"], BATCH["text"], seed))  # fmt: skip
     phase("align", third)
     notes["dev"] = evaluate(model, dev)
-    print(f"dev after align: {json.dumps(notes['dev'])}", flush=True)
+    print(f"seed {seed}: dev after align: {json.dumps(notes['dev'])}", flush=True)
     if steps["joint"]:
         phase("joint", fourth)
         notes["best_joint_step"] = int((run / "joint.best").read_text())
         notes["dev"] = evaluate(model, dev)
-        print(f"dev after joint: {json.dumps(notes['dev'])}", flush=True)
+        print(f"seed {seed}: dev after joint: {json.dumps(notes['dev'])}", flush=True)
     notes["seconds"] = {path.stem: int(path.read_text()) for path in sorted(run.glob("*.seconds"))}
     notes["dev_score"] = round(dev_score(notes["dev"]), 4)
-    return model, tokenizer, notes
+    save(model, tokenizer, notes, run / "model")
+    return notes
 
 
 def main() -> None:
@@ -190,16 +208,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--jobs", type=int, default=1, help="seeds trained at once")
     for name, count in STEPS.items():
         parser.add_argument(f"--{name}-steps", type=int, default=count)
     given = parser.parse_args()
-    torch.set_num_threads(2)
     steps = {name: getattr(given, f"{name}_steps") for name in STEPS}
-    trained = [train(given.data, seed, steps) for seed in given.seeds]
-    scores = {notes["seed"]: notes["dev_score"] for _, _, notes in trained}
-    model, tokenizer, notes = max(trained, key=lambda run: run[2]["dev_score"])
-    save(model, tokenizer, notes | {"dev_score_by_seed": scores}, given.out)
-    print(f"seed {notes['seed']} of {scores} is best on the dev voices: {given.out}")
+    load(given.data)  # features are worked out once, before the seeds part
+    threads = max((os.cpu_count() or 1) // given.jobs, 1)
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        runs = [pool.submit(train, given.data, seed, steps, threads) for seed in given.seeds]
+        trained = [run.result() for run in runs]
+    scores = {notes["seed"]: notes["dev_score"] for notes in trained}
+    best = max(trained, key=lambda notes: notes["dev_score"])
+    publish(given.data / f"run-{best['seed']}" / "model", scores, given.out)
+    print(f"seed {best['seed']} of {scores} is best on the dev voices: {given.out}")
 
 
 if __name__ == "__main__":

@@ -37,10 +37,11 @@ TRACT_RANGE_HZ = {
     "child": (1_260.0, 1_480.0),
 }
 # Median F0 of speakers in Hz and its deviation in semitones (Traunmueller & Eriksson 1995); the
-# second mode, drawn by this share, is lively or high speech of men, low speech of women.
+# second mode, drawn by this share, is lively or high speech of men, low speech of women; more than
+# people's, so that the tract decides.
 SPEAKER_F0 = {"male": (122.0, 3.4), "female": (205.0, 2.9), "child": (275.0, 3.0)}
 OTHER_F0_HZ = {"male": (165.0, 265.0), "female": (135.0, 170.0), "child": (220.0, 420.0)}
-OTHER_F0_SHARE = 0.22
+OTHER_F0_SHARE = {"male": 0.35, "female": 0.2, "child": 0.2}
 F0_RANGE_HZ = {"male": (70.0, 280.0), "female": (125.0, 340.0), "child": (200.0, 430.0)}
 
 Attributes = dict[str, str | None]
@@ -229,7 +230,7 @@ def _tract_hz(gender: str, rng: np.random.Generator) -> float:
 
 def _speaker_f0(gender: str, rng: np.random.Generator) -> float:
     """A median F0 in Hz; the ranges of men and women overlap, as they do in people."""
-    if rng.random() < OTHER_F0_SHARE:
+    if rng.random() < OTHER_F0_SHARE[gender]:
         return float(rng.uniform(*OTHER_F0_HZ[gender]))
     median, deviation = SPEAKER_F0[gender]
     return float(
