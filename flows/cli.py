@@ -1,5 +1,5 @@
-"""The command line: `clsp tag | sql | search | classify | similarity | train | status | doctor`,
-and the group `clsp evaluate`.
+"""The command line: `clsp tag | failures | retry | sql | search | classify | similarity | train |
+status | doctor`, and the group `clsp evaluate`.
 
 Heavy imports only where a command needs them: `clsp --help` answers in a fraction of a second.
 Knows how to ask and how to show; all work is done a floor below.
@@ -14,8 +14,21 @@ import typer
 import flows.cli_robustness  # noqa: F401  registers `clsp evaluate perturbation | wording`
 from flows.cli_adhoc import classify, similarity
 from flows.cli_evaluate import evaluate_app
+from flows.cli_failures import failures, retry
 from flows.cli_train import train
-from flows.options import JsonOption, LakeModelOption, LakeOption, ModelOption, SegmentsOption
+from flows.options import (
+    DeviceOption,
+    ExecutorName,
+    ExecutorOption,
+    JsonOption,
+    LakeModelOption,
+    LakeOption,
+    ModelOption,
+    RayAddressOption,
+    SegmentsOption,
+    StrictOption,
+    WorkersOption,
+)
 
 app = typer.Typer(
     name="clsp",
@@ -32,9 +45,22 @@ app = typer.Typer(
 EXIT_STRICT, EXIT_TERMINAL, EXIT_TRANSIENT = 1, 3, 4
 
 
-class ExecutorName(StrEnum):
-    local = "local"
-    ray = "ray"
+class ChannelPolicy(StrEnum):
+    MIX = "mix"
+    SPLIT = "split"
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class SourceKind(StrEnum):
+    """`pipelines.sources.KINDS`, without the import."""
+
+    AUTO = "auto"
+    FOLDER = "folder"
+    LIST = "list"
+    SCP = "scp"
+    LHOTSE = "lhotse"
+    WEBDATASET = "webdataset"
 
 
 class Format(StrEnum):
@@ -46,55 +72,81 @@ class Format(StrEnum):
 
 @app.command()
 def tag(
-    source: Annotated[str, typer.Argument(help="Folder, file or URL of the archive.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, file or URL of the archive; a list of files (CSV, TSV, Parquet, JSONL), "
+            "a Kaldi wav.scp, a lhotse manifest or a WebDataset tar."
+        ),
+    ],
     lake: LakeOption,
+    kind: Annotated[
+        SourceKind, typer.Option(help="What SOURCE is; else told by its name.")
+    ] = SourceKind.AUTO,
     model: ModelOption = "tiny",
     taxonomy: Annotated[
         str | None, typer.Option(help="YAML file of attributes and styles; else the built-in one.")
     ] = None,
     segments: SegmentsOption = "windows",
-    executor: Annotated[
-        ExecutorName, typer.Option(help="In this process, or on Ray actors.")
-    ] = ExecutorName.local,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            help="A Ray cluster's address; else Ray starts on this machine.", envvar="RAY_ADDRESS"
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Ray actors; else one per GPU, or one per 4 CPUs.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    channels: Annotated[
+        ChannelPolicy, typer.Option(help="Averaged, each by itself, or the first or second alone.")
+    ] = ChannelPolicy.MIX,
+    executor: ExecutorOption = ExecutorName.local,
+    ray_address: RayAddressOption = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
     batch_s: Annotated[float, typer.Option(help="Seconds of audio in one batch.")] = 60.0,
     decode_threads: Annotated[int, typer.Option(help="Decoding threads in each worker.")] = 2,
     chunk_files: Annotated[int, typer.Option(help="Most files committed together.")] = 256,
     chunk_mib: Annotated[int, typer.Option(help="Most MiB of files committed together.")] = 256,
+    max_duration_s: Annotated[
+        float, typer.Option(help="Most seconds of audio in one file.")
+    ] = 86_400.0,
+    max_bytes: Annotated[int, typer.Option(help="Most bytes of one file.")] = 4 << 30,
+    file_timeout_s: Annotated[
+        float, typer.Option(help="Most seconds to decode one file, besides as long as it lasts.")
+    ] = 600.0,
     include: Annotated[
         list[str] | None, typer.Option(help="Glob on the path within the archive; repeatable.")
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(help="Glob left out (default: hidden files); repeatable.")
     ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Most files read in this run; the rest stay pending.")
+    ] = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Nothing in SOURCE: all its files are gone.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
     flow: Annotated[
         bool, typer.Option("--flow", help="Run as the Prefect flow tag_archive.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any file failed.")] = False,
+    strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
     """Tag an archive: what is new or changed is embedded, labelled and written to the lake.
 
-    A file that cannot be read becomes a row of `failures`; the run goes on.
+    A file that cannot be read becomes a row of `failures`; the run goes on. One that ends early is
+    tagged as far as it goes, and becomes a row of `warnings`. One that is no longer there is gone
+    from `speech`, and stays in `history`.
     """
     given: dict[str, Any] = {
         "source": source, "lake": lake, "model": model, "taxonomy": taxonomy,
         "segments": segments, "executor": executor.value, "ray_address": ray_address,
         "workers": workers, "device": device, "batch_s": batch_s,
         "decode_threads": decode_threads, "chunk_files": chunk_files, "chunk_mib": chunk_mib,
+        "channels": channels.value, "max_duration_s": max_duration_s, "max_bytes": max_bytes,
+        "file_timeout_s": file_timeout_s, "kind": kind.value, "limit": limit,
+        "allow_empty": allow_empty,
     }  # fmt: skip
     given |= {k: v for k, v in (("include", include), ("exclude", exclude)) if v}
-    from flows.report import show, watched
+    from flows.report import foretold, show, watched
 
+    if dry_run:
+        return foretold(given, json)
     report = watched(given, flow, shown=not json)
     show(report, json)
     if strict and report["failed"]:
@@ -156,6 +208,7 @@ def status(lake: LakeOption, json: JsonOption = False) -> None:
         archives = rows(
             """SELECT archive, count(*) FILTER (state = 'tagged') AS tagged,
                       count(*) FILTER (state = 'failed') AS failed,
+                      count(*) FILTER (state = 'gone') AS gone,
                       coalesce(sum(duration_s) FILTER (state = 'tagged'), 0) AS audio_s
                FROM recordings GROUP BY 1 ORDER BY 1"""
         )
@@ -165,7 +218,8 @@ def status(lake: LakeOption, json: JsonOption = False) -> None:
         )
         runs = rows(
             """SELECT run_id, committed_at, archive, files, tagged, failed, unchanged,
-                      audio_s, epoch(committed_at) - epoch(started_at) AS seconds
+                      coalesce(pending, 0) AS pending, coalesce(gone, 0) AS gone, audio_s,
+                      epoch(committed_at) - epoch(started_at) AS seconds
                FROM runs WHERE kind = 'run' ORDER BY seq DESC LIMIT 5"""
         )
         segments = rows("SELECT count(*) AS n FROM speech")[0]["n"]
@@ -210,7 +264,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-for command in (classify, similarity, train):
+for command in (failures, retry, classify, similarity, train):
     app.command()(command)
 app.add_typer(evaluate_app, name="evaluate")
 

@@ -3,11 +3,14 @@
 Knows how to ask and how to show; all work is done a floor below.
 """
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.options import JsonOption, ModelOption, SegmentsOption
+
+if TYPE_CHECKING:
+    from pipelines.adhoc import Embedded
 
 
 def classify(
@@ -61,12 +64,12 @@ def classify(
         for i, span in enumerate(done.spans.to_pylist())
     ]
     if json:
-        return print_json({"segments": rows, "failures": done.failures.to_pylist()})
+        return print_json({"segments": rows, **_reasons(done)})
     for row in rows:
         row |= {f"p({name})": p for name, p in row.pop("probability").items()}
         del row["cosine"]
     print_rows(rows)
-    _show_failures(done.failures.to_pylist())
+    _show_reasons(done)
 
 
 def _least_margin(attribute: str | None, taxonomy: str | None, model: str) -> float:
@@ -129,13 +132,19 @@ def similarity(
         for j, description in enumerate(text)
     ]
     if json:
-        return print_json({"segments": rows, "failures": done.failures.to_pylist()})
+        return print_json({"segments": rows, **_reasons(done)})
     print_rows(rows)
-    _show_failures(done.failures.to_pylist())
+    _show_reasons(done)
 
 
-def _show_failures(failures: list[dict[str, Any]]) -> None:
+def _reasons(done: "Embedded") -> dict[str, list[dict[str, Any]]]:
+    return {"failures": done.failures.to_pylist(), "warnings": done.warnings.to_pylist()}
+
+
+def _show_reasons(done: "Embedded") -> None:
     from flows.console import print_rows
 
-    if failures:
-        print_rows(failures, title="Could not be read")
+    titles = {"failures": "Could not be read", "warnings": "Read in part"}
+    for name, rows in _reasons(done).items():
+        if rows:
+            print_rows(rows, title=titles[name])

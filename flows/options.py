@@ -1,8 +1,15 @@
 """Options that several commands share: one name, one meaning, one help text."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+
+class ExecutorName(StrEnum):
+    local = "local"
+    ray = "ray"
+
 
 LakeOption = Annotated[
     str, typer.Option("--lake", help="Folder of the tables.", envvar="CLSP_LAKE")
@@ -21,5 +28,22 @@ SegmentsOption = Annotated[
         help="`whole`, `windows` (30 s), `windows:LENGTH` or `windows:LENGTH/HOP` in s.",
     ),
 ]
+ExecutorOption = Annotated[
+    ExecutorName, typer.Option("--executor", help="In this process, or on Ray actors.")
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="A Ray cluster's address; else Ray starts on this machine.",
+        envvar="RAY_ADDRESS",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", help="Ray actors; else one per GPU, or one per 4 CPUs."),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 if any file failed.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON value on standard output.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of all that is drawn.", min=0)]

@@ -42,13 +42,15 @@ def commit(chunk_id: str, planned: Any, result: Any) -> tagging.ChunkReport:
 def report(planned: Any, chunks: list[tagging.ChunkReport]) -> tagging.RunReport:
     """Balance the books, write the run's ledger row and the table artifact."""
     done = tagging.finish(Lake(planned.settings.lake, create=True), planned, chunks)
-    summary = {key: value for key, value in done.as_dict().items() if key != "failures"}
+    by_kind = ("failures", "warnings")
+    summary = {key: value for key, value in done.as_dict().items() if key not in by_kind}
     failures = {f"failed: {kind}": count for kind, count in done.failures.items()}
+    failures |= {f"tagged in part: {kind}": count for kind, count in done.warnings.items()}
     create_table_artifact(
         key="tag-archive",
         table=[{"what": key, "value": value} for key, value in {**summary, **failures}.items()],
         description=f"`{done.archive}` into `{done.lake}`: {done.tagged} tagged, "
-        f"{done.failed} failed, {done.unchanged} unchanged",
+        f"{done.failed} failed, {done.unchanged} unchanged, {done.gone} gone",
     )
     return done
 
@@ -60,6 +62,7 @@ def tag_archive(
     model: str = "tiny",
     taxonomy: str | None = None,
     segments: str = "windows",
+    channels: str = "mix",
     executor: str = "local",
     ray_address: str | None = None,
     workers: int | None = None,
@@ -68,8 +71,14 @@ def tag_archive(
     decode_threads: int = 2,
     chunk_files: int = 256,
     chunk_mib: int = 256,
+    kind: str = "auto",
+    limit: int | None = None,
+    max_duration_s: float = 86_400.0,
+    max_bytes: int = 4 << 30,
+    file_timeout_s: float = 600.0,
     include: list[str] | None = None,
     exclude: list[str] | None = None,
+    allow_empty: bool = False,
 ) -> dict[str, Any]:
     """Tag an archive of speech into a lake; parameters as in pipelines.settings.TagSettings.
 

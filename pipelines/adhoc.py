@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Embedded:
     """Segments of some files. spans: uri, start_s, end_s; vectors: (n, dim), in the same order.
-    failures: uri, error_kind, error_message."""
+    failures, and warnings of what was read in part: uri, error_kind, error_message."""
 
     model: "CLSPModel"
     spans: pa.Table
     vectors: np.ndarray
     failures: pa.Table
+    warnings: pa.Table
 
 
 def embedding_job(model: str, policy: SegmentPolicy, device: str = "auto") -> Job:
@@ -72,9 +73,12 @@ def embed(paths: Sequence[str], model: str = "tiny", segments: str = "windows") 
     )
     vectors = unpack(tables["embeddings"]["embedding"], worker.dim)
     failed = pc.equal(recordings["state"], "failed")
+    partly = pc.and_(pc.is_valid(recordings["error_kind"]), pc.invert(failed))
+    reasons = ["uri", "error_kind", "error_message"]
     return Embedded(
         model=worker.model,
         spans=joined.select(["uri", "start_s", "end_s"]),
         vectors=vectors[joined["row"].to_numpy()],
-        failures=recordings.filter(failed).select(["uri", "error_kind", "error_message"]),
+        failures=recordings.filter(failed).select(reasons),
+        warnings=recordings.filter(partly).select(reasons),
     )

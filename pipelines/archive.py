@@ -27,8 +27,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from pipelines import pieces
 from pipelines.errors import ArchiveNotFound, ArchiveUnreachable, FailureKind, RecordingError
 
 DEFAULT_EXCLUDE = ("**/.*",)  # hidden files and folders
@@ -37,6 +38,7 @@ HASH_BLOCK = 1 << 20  # bytes
 OnError = Callable[[str, OSError], None]
 
 _log = logging.getLogger(__name__)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"<>]+")
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(://|::)")
 
 
@@ -48,6 +50,9 @@ class FileEntry:
     path: str  # what opens it: an absolute local path or an fsspec URL
     size_bytes: int  # 0 where a remote store does not tell
     version: str  # the same version means the same content; see `_remote_version`
+    metadata: str | None = None  # a JSON object: what a list says of it besides where it is
+    piece: tuple[int, int] | None = None  # offset and size in `path`, unpacked: a tar's member
+    refusal: tuple[str, str] | None = None  # a FailureKind and why: is never opened
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def list_archive(
             "Give a folder, a file, or a URL such as s3://bucket/calls."
         ) from exc
     if root.is_file():
-        return iter([FileEntry(_text(root.name), str(root), stat.st_size, _local_version(stat))])
+        return iter([FileEntry(as_text(root.name), str(root), stat.st_size, local_version(stat))])
     if not root.is_dir():
         raise ArchiveNotFound(f"{source!r} is neither a file nor a folder (a pipe or a device?).")
     top = _Node("", str(root), True, inode=(stat.st_dev, stat.st_ino))
@@ -113,11 +118,12 @@ def archive_id(source: str) -> str:
     the URL without user and password, and on the web without query: where credentials sit.
     """
     if not is_remote(source):
-        return _text(_local_root(source).as_posix())
-    return "::".join(_without_credentials(link) for link in source.split("::")).rstrip("/")
+        return as_text(_local_root(source).as_posix())
+    return "::".join(without_credentials(link) for link in source.split("::")).rstrip("/")
 
 
-def _without_credentials(url: str) -> str:
+def without_credentials(url: str) -> str:
+    """A URL without user and password, and on the web without query and fragment."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
@@ -134,30 +140,60 @@ def is_remote(source: str) -> bool:
 
 @contextmanager
 def open_local(entry: FileEntry) -> Iterator[Path]:
-    """A local path to the entry's bytes: the file itself, or a download that is removed afterwards.
+    """A local path to the entry's bytes: the file itself, or a copy that is removed afterwards of
+    what is remote or a piece of a larger file.
 
-    Raises RecordingError(unreadable) when a remote file is gone or forbidden, ArchiveUnreachable
+    Raises RecordingError when the entry was refused at listing (with the kind it has), when a
+    remote file is gone or forbidden, or a piece is not there (unreadable); ArchiveUnreachable
     (transient) when the store fails otherwise. A missing local file is found on opening it.
     """
-    if not is_remote(entry.path):
+    if entry.refusal:
+        raise RecordingError(*entry.refusal)
+    remote_path = is_remote(entry.path)
+    if not remote_path and not entry.piece:
         yield Path(entry.path)
         return
     with tempfile.TemporaryDirectory(prefix="clsp-") as folder:
         name = re.sub(r"[^\w. -]", "_", entry.uri.rpartition("/")[2])  # for the eyes, in messages
         local = Path(folder) / f"fetched-{name[-60:]}"
         try:
-            fs, remote = _filesystem(entry.path)
-            fs.get_file(remote, str(local))
-        except (FileNotFoundError, PermissionError, IsADirectoryError) as exc:
+            if entry.piece:
+                key = f"{entry.path} {entry.version.rpartition('@')[0]}"
+                pieces.copy(lambda: open_stream(entry.path), key, entry.piece, local)
+            else:
+                fs, remote = _filesystem(entry.path)
+                fs.get_file(remote, str(local))
+        except (FileNotFoundError, PermissionError, IsADirectoryError, *pieces.DAMAGED) as exc:
             raise RecordingError(
                 FailureKind.UNREADABLE,
-                f"{entry.uri!r} was listed but cannot be fetched ({_why(exc)}). List again.",
+                f"{entry.uri!r} was listed but cannot be fetched ({why(exc)}). List again.",
             ) from exc
         except Exception as exc:  # each store has its own classes for "not now"
+            if not remote_path:
+                raise  # a disk's own error: costs this file
             raise ArchiveUnreachable(
-                f"fetching {entry.uri!r} broke off ({_why(exc)}). Try again later."
+                f"fetching {entry.uri!r} broke off ({why(exc)}). Try again later."
             ) from exc
         yield local
+
+
+def open_stream(path: str) -> BinaryIO:
+    """The bytes at a local path or URL, to read and seek in. Raises what the store raises."""
+    if not is_remote(path):
+        return Path(path).open("rb")
+    fs, remote = _filesystem(path)
+    stream: BinaryIO = fs.open(remote, "rb")
+    return stream
+
+
+def remote_info(url: str) -> tuple[int, str]:
+    """Size and version of one remote file. Raises what the store raises."""
+    fs, remote = _filesystem(url)
+    fs.invalidate_cache()
+    info = fs.info(remote)
+    if info["type"] != "file":
+        raise IsADirectoryError(f"not a file: {info['type']}")
+    return info.get("size") or 0, _remote_version(info)
 
 
 def content_hash(path: str | Path) -> str:
@@ -172,7 +208,7 @@ def content_hash(path: str | Path) -> str:
                 digest.update(block)
     except OSError as exc:
         raise RecordingError(
-            FailureKind.UNREADABLE, f"{str(path)!r} cannot be read ({_why(exc)})."
+            FailureKind.UNREADABLE, f"{str(path)!r} cannot be read ({why(exc)})."
         ) from exc
     return digest.hexdigest()
 
@@ -196,10 +232,10 @@ def _walk(
         inside = (*inside, folder.inode)
 
     def excluded(uri: str) -> bool:
-        return any(_matches(uri, pattern) for pattern in exclude)
+        return any(matches(uri, pattern) for pattern in exclude)
 
     def fail(name: str, exc: OSError) -> None:
-        if not excluded(uri := prefix + _text(name)):
+        if not excluded(uri := prefix + as_text(name)):
             on_error(uri, exc)
 
     try:
@@ -213,23 +249,25 @@ def _walk(
             continue
         if node.is_folder:
             yield from _walk(scan, node, uri + "/", include, exclude, on_error, inside)
-        elif not include or any(_matches(uri, pattern) for pattern in include):
+        elif not include or any(matches(uri, pattern) for pattern in include):
             yield FileEntry(uri, node.path, node.size_bytes, node.version)
 
 
-def _matches(uri: str, pattern: str) -> bool:
+def matches(uri: str, pattern: str) -> bool:
+    """Whether a pattern, as described at the top, fits a uri."""
     return fnmatchcase(uri, pattern) or (
         pattern.startswith("**/") and fnmatchcase(uri, pattern.removeprefix("**/"))
     )
 
 
 def _log_error(uri: str, exc: OSError) -> None:
-    _log.warning("left out of the listing: %r (%s)", uri, _why(exc))
+    _log.warning("left out of the listing: %r (%s)", uri, why(exc))
 
 
-def _why(exc: BaseException) -> str:
-    """The reason without the path: OSError's own text repeats it."""
-    return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+def why(exc: BaseException) -> str:
+    """The reason without the path: OSError's own text repeats it. URLs lose their credentials."""
+    said = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    return _URL.sub(lambda url: without_credentials(url[0]), said)
 
 
 # --- local -------------------------------------------------------------------------------------
@@ -239,12 +277,13 @@ def _local_root(source: str) -> Path:
     return Path(re.sub("^file://", "", source, flags=re.IGNORECASE)).expanduser().resolve()
 
 
-def _text(name: str) -> str:
+def as_text(name: str) -> str:
     """A file name as valid UTF-8: bytes that are not become `\\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _local_version(stat: os.stat_result) -> str:
+def local_version(stat: os.stat_result) -> str:
+    """Size and time of change."""
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
@@ -257,11 +296,11 @@ def _scan_local(folder: str, fail: _Fail) -> Iterator[_Node]:
             except OSError as exc:
                 fail(item.name, exc)
                 continue
-            name = _text(item.name)
+            name = as_text(item.name)
             if is_folder:
                 yield _Node(name, item.path, True, inode=(stat.st_dev, stat.st_ino))
             elif is_file:
-                yield _Node(name, item.path, False, stat.st_size, _local_version(stat))
+                yield _Node(name, item.path, False, stat.st_size, local_version(stat))
 
 
 # --- remote ------------------------------------------------------------------------------------
@@ -289,7 +328,7 @@ def _list_remote(
         raise ArchiveNotFound(f"{shown!r} cannot be opened: {exc}.") from exc
     except Exception as exc:  # each store has its own classes for "not now" and "not you"
         raise ArchiveUnreachable(
-            f"the store of {shown!r} does not answer ({_why(exc)}). "
+            f"the store of {shown!r} does not answer ({why(exc)}). "
             "Check the credentials, then try again."
         ) from exc
     # On the web everything looks like a file: there a folder's URL ends in a slash.
@@ -307,7 +346,7 @@ def _list_remote(
             raise  # this one name: reported, and the listing goes on
         except Exception as exc:  # half a listing would make the rest look deleted
             raise ArchiveUnreachable(
-                f"listing {shown!r} broke off at {path!r} ({_why(exc)}). Try again later."
+                f"listing {shown!r} broke off at {path!r} ({why(exc)}). Try again later."
             ) from exc
 
     def scan(folder: str, fail: _Fail) -> Iterator[_Node]:

@@ -121,7 +121,7 @@ def _process(
     found = unpack(result.tables["embeddings"]["embedding"], worker.dim)  # in the segments' order
     for told in result.tables["recordings"].to_pylist():
         key = batch[int(told["uri"])][0]
-        if told["state"] == "failed":
+        if told["error_kind"] is not None:  # a part of a clip is not that clip
             failed[key] = told["error_kind"], told["error_message"]
         else:
             vectors[key] = found[rows[told["content_hash"]]]

@@ -29,19 +29,36 @@ class PipelineError(ClspError):
 
 
 class FailureKind(StrEnum):
-    """Why a recording has no rows: the values of `error_kind` in the tables."""
+    """Why a recording has no rows, or (truncated) not all: `error_kind` in the tables."""
 
     UNREADABLE = "unreadable"  # missing, forbidden, damaged, or holding NaN
     UNSUPPORTED = "unsupported"  # not audio, no audio in it, or a codec that no decoder here knows
     TRUNCATED = "truncated"  # decoding broke off, or the file ends before its header says
+    #                          (tagged as far as it goes, where that is enough to judge)
     EMPTY = "empty"  # zero bytes, or no sample in it
     TOO_SHORT = "too_short"  # less than the model can judge
-    SILENT = "silent"  # nothing to hear
-    TOO_LONG = "too_long"  # more than fits one segment
-    TIMEOUT = "timeout"  # took longer than a recording may
+    SILENT = "silent"  # nothing to hear: no peak over -80 dBFS
+    TOO_LONG = "too_long"  # more than fits one segment, or than the limits of one file allow
+    TIMEOUT = "timeout"  # took longer to decode than a recording may
     OUT_OF_MEMORY = "out_of_memory"
     WORKER_LOST = "worker_lost"  # kills the process that reads it, alone and again
+    UNREACHABLE = "unreachable"  # its store did not answer, nor when asked again
     INTERNAL = "internal"  # a fault of ours: please report it
+
+
+# Tried again by the next run, though nothing changed: always, or until a file has cost so many.
+TRANSIENT = (FailureKind.UNREACHABLE,)
+COSTLY = (FailureKind.WORKER_LOST, FailureKind.OUT_OF_MEMORY)
+COSTLY_ATTEMPTS = 3
+# What the same bytes may be spared another time: `clsp retry`, where no kind is named. The others
+# say something of the content, which is what it is.
+CURABLE = (
+    *TRANSIENT,
+    *COSTLY,
+    FailureKind.UNREADABLE,
+    FailureKind.TIMEOUT,
+    FailureKind.INTERNAL,
+)
 
 
 class RecordingError(PipelineError, TerminalError):

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipelines import schemas
 from pipelines.archive import FileEntry
-from pipelines.audio import AudioInfo
+from pipelines.audio_info import AudioInfo, Limits
 from pipelines.errors import RecordingError
 from pipelines.samples import Loudness
 from pipelines.segments import Segment, SegmentPolicy
@@ -37,6 +37,8 @@ class Job:
     batch_s: float = 60.0  # audio in one batch, padding included
     threads: int | None = None  # torch's; None leaves torch's own choice
     decode_threads: int = 2
+    limits: Limits = field(default_factory=Limits)  # of one file
+    known: frozenset[bytes] = frozenset()  # contents whose segments and embeddings the lake holds
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class ChunkResult:
     segments: int
     audio_s: float
     started_at: datetime
+    known: tuple[tuple[FileEntry, str], ...] = ()  # no rows yet: files whose content job.known has
+    gone: int = 0
 
 
 @dataclass
@@ -70,13 +74,20 @@ class Outcome:
     duration_s: float = 0.0
     spans: list[tuple[Segment, Loudness]] = field(default_factory=list)  # samples dropped
     embeddings: dict[int, np.ndarray] = field(default_factory=dict)  # by segment index
-    error: RecordingError | None = None
+    error: RecordingError | None = None  # why there is nothing of it
+    truncated: RecordingError | None = None  # why there is only a part of it
     copy_of: "Outcome | None" = None  # the same bytes under another name in this chunk
+    known: bool = False  # the same bytes are in the lake already
 
     @property
     def failure(self) -> RecordingError | None:
         """Why there are no rows; a copy shares the fate of what it copies."""
         return self.copy_of.error if self.copy_of else self.error
+
+    @property
+    def told(self) -> RecordingError | None:
+        """What its row says: the failure, or the warning of what is tagged all the same."""
+        return self.failure or (self.copy_of or self).truncated
 
 
 def model_key(name: str, revision: str, precision: str = "float32") -> str:
@@ -84,9 +95,12 @@ def model_key(name: str, revision: str, precision: str = "float32") -> str:
     return f"{name}@{revision[:16]}+{precision}+{PREPROCESSING}"
 
 
-def segment_id(content: str, start_sample: int, end_sample: int) -> str:
-    """32 hex digits naming a span of a content, whatever policy cut it."""
-    return blake2b(f"{content}:{start_sample}:{end_sample}".encode(), digest_size=16).hexdigest()
+def segment_id(content: str, start_sample: int, end_sample: int, channel: int | None = None) -> str:
+    """32 hex digits naming a span of a content or of one of its channels, whatever cut it."""
+    name = f"{content}:{start_sample}:{end_sample}"
+    if channel is not None:
+        name = f"{name}:{channel}"
+    return blake2b(name.encode(), digest_size=16).hexdigest()
 
 
 def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa.Table:
@@ -94,7 +108,8 @@ def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa
     now = datetime.now(UTC)
     rows = []
     for outcome in outcomes:
-        told, error = outcome.copy_of or outcome, outcome.failure
+        told, failed = outcome.copy_of or outcome, outcome.failure is not None
+        error = outcome.told
         info = told.info
         rows.append(
             {
@@ -102,15 +117,18 @@ def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa
                 "uri": outcome.entry.uri,
                 "version": outcome.entry.version,
                 "size_bytes": outcome.entry.size_bytes,
+                "metadata": outcome.entry.metadata,
                 "content_hash": outcome.content_hash,
                 "container": info and info.container,
                 "codec": info and info.codec,
                 "sample_rate": info and info.sample_rate,
                 "channels": info and info.channels,
-                "duration_s": told.duration_s if error is None else info and info.duration_s,
-                "state": "tagged" if error is None else "failed",
+                "duration_s": info and info.duration_s if failed else told.duration_s,
+                "state": "failed" if failed else "tagged",
                 "error_kind": error and str(error.kind),
                 "error_message": error and error.message,
+                "limits": job.limits.key,
+                "attempts": int(failed),  # those before are added where they are known: on commit
                 "segments_policy": job.policy.key,
                 "model_key": job.model_key,
                 "taxonomy_key": job.taxonomy.key,

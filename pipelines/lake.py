@@ -36,11 +36,11 @@ KEYS = {
 class Lake:
     """A folder of Delta tables.
 
-    Raises LakeError where the folder is no lake (`create=False`), or its tables cannot be read
-    or written.
+    Raises LakeError where the folder is no lake (unless `create`, or `absent_ok`: then it is an
+    empty one, and nothing is made), or its tables cannot be read or written.
     """
 
-    def __init__(self, root: str | Path, create: bool = False) -> None:
+    def __init__(self, root: str | Path, create: bool = False, absent_ok: bool = False) -> None:
         self.root = Path(root).expanduser().resolve()
         if unfit := UNFIT.search(str(self.root)):
             raise LakeError(
@@ -50,7 +50,7 @@ class Lake:
         if create:
             with _lake_errors(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
-        elif not self._exists("runs"):
+        elif not absent_ok and not self._exists("runs"):
             raise LakeError(f"no lake at {self.root}: make one with `clsp tag SOURCE --lake DIR`")
 
     def files(self, table: str) -> list[str]:

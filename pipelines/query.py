@@ -1,8 +1,8 @@
 """SQL over a lake: a DuckDB connection with the views, locked to the lake's own files.
 
 `speech` is the view to query: current recordings x segments x labels. Others: `recordings`,
-`failures`, `segments`, `embeddings`, `labels`, `labels_long`, `styles_long`, `history`, `runs`,
-`evaluations`.
+`failures`, `warnings`, `segments`, `embeddings`, `labels`, `labels_long`, `styles_long`,
+`history`, `runs`, `evaluations`.
 Knows nothing of how rows came to be.
 """
 
@@ -21,11 +21,12 @@ from pipelines.schemas import BEST_SUFFIX
 
 VIEWS = {
     "speech": "one row per segment of the current recordings, with labels and styles",
-    "recordings": "one row per file as it is now: what it is, tagged or failed",
+    "recordings": "one row per file as it is now: what it is, tagged, failed or gone",
     "failures": "the files that could not be tagged, and why",
+    "warnings": "the files that were tagged, but only in part, and why",
     "labels_long": "speech, one row per segment and attribute; unsure ones have no label",
     "styles_long": "speech, one row per segment and style",
-    "history": "every time a file was processed",
+    "history": "every time a file was processed, or found gone",
     "runs": "the ledger: one row per committed chunk, one of kind `run` per finished run",
     "segments": "spans and measures that need no model",
     "embeddings": "one row per segment and model, float16 bytes",
@@ -94,6 +95,11 @@ def _raw_view(
         columns = ", ".join(f"{field.name} {_sql_type(field.type)}" for field in schema)
         db.execute(f"CREATE TABLE {source} ({columns})")
     db.execute(f"CREATE VIEW stored.{name} AS SELECT * FROM {source}")
+    # Rows from before a column was thought of lack it: a table of such rows only, too.
+    stored = _columns(db, f"stored.{name}")
+    if lacking := [field for field in schema if field.name not in stored]:
+        nulls = ", ".join(f"NULL::{_sql_type(f.type)} AS {f.name}" for f in lacking)
+        db.execute(f"CREATE OR REPLACE VIEW stored.{name} AS SELECT *, {nulls} FROM {source}")
 
 
 def _sql_type(type_: pa.DataType) -> str:
@@ -131,8 +137,14 @@ def _views(db: duckdb.DuckDBPyConnection) -> None:
     )
     db.execute(
         """CREATE VIEW failures AS
-           SELECT archive, uri, error_kind, error_message, size_bytes, content_hash, processed_at
+           SELECT archive, uri, error_kind, error_message, size_bytes, content_hash, processed_at,
+                  attempts
            FROM recordings WHERE state = 'failed'"""
+    )
+    db.execute(
+        """CREATE VIEW warnings AS
+           SELECT archive, uri, error_kind, error_message, duration_s, content_hash, processed_at
+           FROM recordings WHERE state = 'tagged' AND error_kind IS NOT NULL"""
     )
     taxonomy = [c for c in _columns(db, "labels") if c not in schemas.LABELS.names]
     fixed = [f"{expr} AS {name}" for name, expr in schemas.SPEECH_COLUMNS.items()]
@@ -147,7 +159,7 @@ def _views(db: duckdb.DuckDBPyConnection) -> None:
                          AND l.taxonomy_key = r.taxonomy_key
             WHERE r.state = 'tagged'"""
     )
-    span = "archive, uri, start_s, end_s, segment_id, model_key, taxonomy_key"
+    span = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_key"
     _long_view(
         db,
         "labels_long",

@@ -96,6 +96,8 @@ def hear(entry: FileEntry) -> np.ndarray:
     second, and for silence."""
     with open_local(entry) as path, open_recording(path) as recording:
         segment = next(cut(SegmentPolicy(HEARD_S, HEARD_S), recording))
+        if recording.truncated is not None:
+            raise recording.truncated
     seconds = len(segment.samples) / segment.sample_rate
     if seconds < MIN_S:
         raise RecordingError(FailureKind.TOO_SHORT, f"{entry.uri!r}: {seconds:.2f} s long")

@@ -60,12 +60,13 @@ def loudness(samples: np.ndarray, sample_rate: int) -> Loudness:
     frames = power[: len(power) - len(power) % frame].reshape(-1, frame).mean(axis=1)
     size = np.abs(samples)
     return Loudness(
-        rms_dbfs=_dbfs(float(power.mean()) ** 0.5),
-        peak_dbfs=_dbfs(float(size.max())),
+        rms_dbfs=dbfs(float(power.mean()) ** 0.5),
+        peak_dbfs=dbfs(float(size.max())),
         clipped_share=float((size >= CLIP_LEVEL).mean()),
         silent_share=float((frames < 10 ** (SILENT_DBFS / 10)).mean()),
     )
 
 
-def _dbfs(amplitude: float) -> float:
+def dbfs(amplitude: float) -> float:
+    """An amplitude, 1.0 at full scale, in dB; -120 for digital silence."""
     return max(FLOOR_DBFS, 20 * math.log10(amplitude)) if amplitude > 0 else FLOOR_DBFS

@@ -15,15 +15,18 @@ RECORDINGS = pa.schema(
         pa.field("uri", pa.string(), nullable=False),  # path within the archive
         pa.field("version", pa.string()),  # size and mtime, or etag: unchanged means skip
         pa.field("size_bytes", pa.int64()),
+        pa.field("metadata", pa.string()),  # JSON object: what a list or tar says of the file
         pa.field("content_hash", pa.string()),  # blake2b-128 of the bytes; null if unreadable
         pa.field("container", pa.string()),
         pa.field("codec", pa.string()),
         pa.field("sample_rate", pa.int32()),  # Hz, as recorded
         pa.field("channels", pa.int32()),
         pa.field("duration_s", pa.float64()),  # decoded, not what a header claims
-        pa.field("state", pa.string(), nullable=False),  # tagged | failed
-        pa.field("error_kind", pa.string()),
+        pa.field("state", pa.string(), nullable=False),  # tagged | failed | gone
+        pa.field("error_kind", pa.string()),  # of a tagged one: a warning, `truncated`
         pa.field("error_message", pa.string()),
+        pa.field("limits", pa.string()),  # that it was read under; null in rows from before them
+        pa.field("attempts", pa.int32()),  # failures in a row of this version; null in older rows
         pa.field("segments_policy", pa.string(), nullable=False),
         pa.field("model_key", pa.string(), nullable=False),
         pa.field("taxonomy_key", pa.string(), nullable=False),
@@ -36,11 +39,12 @@ RECORDINGS = pa.schema(
 # One row per segment of a content: measures that need no model.
 SEGMENTS = pa.schema(
     [
-        pa.field("segment_id", pa.string(), nullable=False),  # hash of content, start, end
+        pa.field("segment_id", pa.string(), nullable=False),  # hash of content and span
         pa.field("content_hash", pa.string(), nullable=False),
         pa.field("segments_policy", pa.string(), nullable=False),
         pa.field("start_s", pa.float64(), nullable=False),  # exact to the recording's own sample
         pa.field("end_s", pa.float64(), nullable=False),
+        pa.field("channel", pa.int32()),  # from 0; null is the mix of all
         pa.field("rms_dbfs", pa.float32()),  # dB relative to full scale; -120 is digital silence
         pa.field("peak_dbfs", pa.float32()),
         pa.field("clipped_share", pa.float32()),  # of samples at or over full scale
@@ -113,6 +117,9 @@ RUNS = pa.schema(
         pa.field("tagged", pa.int64(), nullable=False),
         pa.field("failed", pa.int64(), nullable=False),
         pa.field("unchanged", pa.int64(), nullable=False),
+        pa.field("pending", pa.int64()),  # left for a later run; null in older rows
+        pa.field("gone", pa.int64()),  # newly so; null in older rows
+        pa.field("options_json", pa.string()),  # what `clsp retry` needs; null in older rows
         pa.field("segments", pa.int64(), nullable=False),
         pa.field("audio_s", pa.float64(), nullable=False),
     ]
@@ -134,6 +141,7 @@ SPEECH_COLUMNS = {
     "start_s": "s.start_s",
     "end_s": "s.end_s",
     "duration_s": "s.end_s - s.start_s",
+    "channel": "s.channel",
     "rms_dbfs": "s.rms_dbfs",
     "peak_dbfs": "s.peak_dbfs",
     "clipped_share": "s.clipped_share",
@@ -142,6 +150,7 @@ SPEECH_COLUMNS = {
     "sample_rate": "r.sample_rate",
     "channels": "r.channels",
     "recording_duration_s": "r.duration_s",
+    "metadata": "r.metadata",
     "content_hash": "r.content_hash",
     "segment_id": "s.segment_id",
     "model_key": "r.model_key",

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from pipelines.archive import DEFAULT_EXCLUDE
+from pipelines.audio_info import CHANNELS, Limits
 from pipelines.errors import SettingsError
+from pipelines.sources import KINDS
 
 EXECUTORS = ("local", "ray")
+LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -15,10 +18,12 @@ class TagSettings:
     | setting        | meaning                                                       | default    |
     | -------------- | ------------------------------------------------------------- | ---------- |
     | source         | folder, file or URL of the archive                            |            |
+    | kind           | of source: `folder`, `list`, `scp`, `lhotse`, `webdataset`    | by name    |
     | lake           | folder of the tables                                          |            |
     | model          | `tiny`, `yfyeung/CLSP` or a folder                            | tiny       |
     | taxonomy       | YAML file of attributes and styles                            | built in   |
     | segments       | `whole`, `windows`, `windows:LENGTH`, `windows:LENGTH/HOP` (s) | windows    |
+    | channels       | `mix`, `split` (each by itself), `left`, `right` (the first, second) | mix |
     | executor       | `local` (this process) or `ray` (actors)                      | local      |
     | ray_address    | a cluster's address; without one Ray starts on this machine   |            |
     | workers        | Ray actors; one per GPU, else one per 4 CPUs                  | by machine |
@@ -27,8 +32,13 @@ class TagSettings:
     | decode_threads | threads that decode, in each worker                           | 2          |
     | chunk_files    | most files committed together                                 | 256        |
     | chunk_mib      | most MiB of files committed together                          | 256        |
+    | max_duration_s | seconds of audio in one file                                  | 24 hours   |
+    | max_bytes      | of one file                                                   | 4 GiB      |
+    | file_timeout_s | seconds to decode one file, besides as long as it lasts       | 600        |
+    | limit          | most files read in this run; the rest stay pending            | all        |
     | include        | globs on the path within the archive; empty is all            |            |
     | exclude        | globs left out                                                | hidden     |
+    | allow_empty    | an archive that lists as empty: all its files are gone        | False      |
 
     Raises SettingsError for a value that means nothing.
     """
@@ -38,6 +48,7 @@ class TagSettings:
     model: str = "tiny"
     taxonomy: str | None = None
     segments: str = "windows"
+    channels: str = "mix"
     executor: str = "local"
     ray_address: str | None = None
     workers: int | None = None
@@ -46,14 +57,26 @@ class TagSettings:
     decode_threads: int = 2
     chunk_files: int = 256
     chunk_mib: int = 256
+    max_duration_s: float = LIMITS.max_duration_s
+    max_bytes: int = LIMITS.max_bytes
+    file_timeout_s: float = LIMITS.file_timeout_s
+    limit: int | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    kind: str = "auto"
+    allow_empty: bool = False
 
     def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:
             raise SettingsError(f"executor {self.executor!r}: expected one of {list(EXECUTORS)}")
-        for name in ("batch_s", "decode_threads", "chunk_files", "chunk_mib"):
-            if getattr(self, name) <= 0:
+        if self.channels not in CHANNELS:
+            raise SettingsError(f"channels {self.channels!r}: expected one of {list(CHANNELS)}")
+        limits = ("max_duration_s", "max_bytes", "file_timeout_s")
+        for name in ("batch_s", "decode_threads", "chunk_files", "chunk_mib", *limits):
+            if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} {getattr(self, name)}: expected more than 0")
-        if self.workers is not None and self.workers < 1:
-            raise SettingsError(f"workers {self.workers}: expected at least 1")
+        for name in ("workers", "limit"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise SettingsError(f"{name} {value}: expected at least 1")
+        if self.kind not in KINDS:
+            raise SettingsError(f"kind {self.kind!r}: expected one of {list(KINDS)}")

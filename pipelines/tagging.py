@@ -1,47 +1,25 @@
-"""A tagging run: list the archive, leave out what is unchanged, process the rest, commit by chunk.
+"""A tagging run: process what is planned, commit by chunk, balance the books, report.
 
 Knows archives, lakes and executors; knows nothing of Prefect, terminals or how audio is read.
 """
 
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from clsp.checkpoint import resolve
-from pipelines import taxonomy
-from pipelines.archive import FileEntry, archive_id, list_archive
+import pyarrow as pa
+
+from pipelines.archive import FileEntry
 from pipelines.errors import FailureKind, LakeError, RecordingError
 from pipelines.executors import OnFile, executor, ignore_file
-from pipelines.jobs import Chunk, ChunkResult, Job, Outcome, model_key, recordings_table
+from pipelines.jobs import Chunk, ChunkResult, Outcome, recordings_table
+from pipelines.known import Adopter, gone
 from pipelines.lake import Lake
-from pipelines.query import arrow, connect
+from pipelines.planning import Plan, plan
+from pipelines.query import connect
 from pipelines.relabel import relabel
-from pipelines.segments import SegmentPolicy
 from pipelines.settings import TagSettings
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run will do. The books: listed = to process + to relabel + unchanged."""
-
-    settings: TagSettings
-    job: Job
-    chunks: tuple[Chunk, ...]
-    relabel: tuple[str, ...]  # uris whose audio and model are unchanged, but not their labels
-    unlisted: tuple[tuple[str, str], ...]  # names that could not be listed, and why
-    listed: int
-    unchanged: int
-    started_at: datetime
-
-    @property
-    def files(self) -> int:
-        return sum(len(chunk.entries) for chunk in self.chunks)
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(entry.size_bytes for chunk in self.chunks for entry in chunk.entries)
 
 
 @dataclass(frozen=True)
@@ -55,11 +33,14 @@ class ChunkReport:
     segments: int
     audio_s: float
     seconds: float
+    known: int = 0
+    gone: int = 0
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did. The books: listed + unlisted = tagged + failed + relabelled + unchanged."""
+    """What a run did. The books:
+    listed + unlisted = tagged + failed + relabelled + unchanged + pending; gone is apart."""
 
     run_id: str
     archive: str
@@ -70,10 +51,15 @@ class RunReport:
     listed: int
     unlisted: int
     unchanged: int
+    pending: int
     tagged: int
-    relabelled: int
+    known: int  # of those tagged: moved, copied or touched, and not embedded again
+    relabelled: int  # or given new metadata, or back: in any case without reading audio
     failed: int
+    gone: int  # newly so
+    missing: int  # would be gone, were there anything in the archive; see `allow_empty`
     failures: dict[str, int]  # by kind, of this run
+    warnings: dict[str, int]  # by kind, of those tagged
     segments: int
     audio_s: float
     seconds: float
@@ -82,81 +68,33 @@ class RunReport:
         return asdict(self)
 
 
-def plan(settings: TagSettings) -> Plan:
-    """List the archive and compare it with the lake. Reads no audio.
-
-    Raises ArchiveNotFound, TaxonomyError, SettingsError, ModelNotFound, LakeError.
-    """
-    started = datetime.now(UTC)
-    checkpoint = resolve(settings.model)
-    job = Job(
-        archive=archive_id(settings.source),
-        model=settings.model,
-        model_key=model_key(checkpoint.name, checkpoint.revision),
-        taxonomy=taxonomy.load(settings.taxonomy),
-        policy=SegmentPolicy.parse(settings.segments),
-        run_id=f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
-        device=settings.device,
-        batch_s=settings.batch_s,
-        decode_threads=settings.decode_threads,
-    )
-    unlisted: list[tuple[str, str]] = []
-    entries = list_archive(
-        settings.source,
-        settings.include,
-        settings.exclude,
-        on_error=lambda uri, error: unlisted.append((uri, error.strerror or str(error))),
-    )
-    known = _known(Lake(settings.lake, create=True), job.archive)
-    todo: list[FileEntry] = []
-    relabel: list[str] = []
-    listed = unchanged = 0
-    for entry in entries:
-        listed += 1
-        what = _work(entry, known.get(entry.uri), job)
-        if what == "process":
-            todo.append(entry)
-        elif what == "relabel":
-            relabel.append(entry.uri)
-        else:
-            unchanged += 1
-    fresh = [
-        (uri, why) for uri, why in unlisted if uri not in known or known[uri]["state"] != "failed"
-    ]
-    return Plan(
-        settings=settings,
-        job=job,
-        chunks=tuple(chunked(todo, job.run_id, settings.chunk_files, settings.chunk_mib << 20)),
-        relabel=tuple(relabel),
-        unlisted=tuple(fresh),
-        listed=listed,
-        unchanged=unchanged,
-        started_at=started,
-    )
-
-
 def results(plan: Plan, on_file: OnFile = ignore_file) -> Iterator[ChunkResult]:
     """Do what is planned: one result for each chunk, ready to commit, as they come."""
     if plan.unlisted:
         yield _unlisted(plan)
     if plan.chunks:
+        adopted = Adopter(Lake(plan.settings.lake, create=True), plan.job)
         with executor(plan.settings, plan.job, on_file) as run:
-            yield from run(plan.chunks)
+            yield from map(adopted, run(plan.chunks))
     if plan.relabel:
         yield from relabel(Lake(plan.settings.lake), plan.job, plan.relabel)
+    if plan.gone:  # last: what has moved is here by its new name before the old one goes
+        yield from gone(Lake(plan.settings.lake), plan.job, plan.gone)
 
 
 def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
     """Put one result into the lake. Raises LakeError."""
     files = result.tagged + result.failed
     lake.commit(
-        result.tables,
+        {**result.tables, "recordings": _counted(plan, result.tables["recordings"])},
         {
             **_ledger(plan, result.chunk.chunk_id, "chunk", result.started_at),
             "files": files,
             "tagged": result.tagged,
             "failed": result.failed,
             "unchanged": 0,
+            "pending": 0,
+            "gone": result.gone,
             "segments": result.segments,
             "audio_s": result.audio_s,
         },
@@ -169,6 +107,8 @@ def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
         segments=result.segments,
         audio_s=result.audio_s,
         seconds=(datetime.now(UTC) - result.started_at).total_seconds(),
+        known=len(result.known),
+        gone=result.gone,
     )
 
 
@@ -178,7 +118,7 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
     Raises LakeError when a listed file is unaccounted for: a fault of ours.
     """
     tagged, failed = sum(c.tagged for c in chunks), sum(c.failed for c in chunks)
-    done = tagged + failed + plan.unchanged
+    done = tagged + failed + plan.unchanged + plan.pending
     expected = plan.listed + len(plan.unlisted)
     if done != expected:
         raise LakeError(
@@ -195,10 +135,15 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
         listed=plan.listed,
         unlisted=len(plan.unlisted),
         unchanged=plan.unchanged,
+        pending=plan.pending,
         tagged=tagged - len(plan.relabel),
+        known=sum(c.known for c in chunks),
         relabelled=len(plan.relabel),
         failed=failed,
-        failures=_failures(lake, plan.job.run_id) if failed else {},
+        gone=sum(c.gone for c in chunks),
+        missing=plan.missing,
+        failures=_kinds(lake, plan.job.run_id, "failed") if failed else {},
+        warnings=_kinds(lake, plan.job.run_id, "tagged") if tagged > len(plan.relabel) else {},
         segments=sum(c.segments for c in chunks),
         audio_s=sum(c.audio_s for c in chunks),
         seconds=(datetime.now(UTC) - plan.started_at).total_seconds(),
@@ -212,6 +157,8 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
                 "tagged": tagged,
                 "failed": failed,
                 "unchanged": plan.unchanged,
+                "pending": plan.pending,
+                "gone": report.gone,
                 "segments": report.segments,
                 "audio_s": report.audio_s,
             },
@@ -223,57 +170,14 @@ def tag(
     settings: TagSettings,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_file: OnFile = ignore_file,
+    retry: Collection[str] | None = None,
 ) -> RunReport:
-    """Plan, process, commit, report: the whole run, without Prefect."""
-    planned = plan(settings)
+    """Plan, process, commit, report: the whole run, without Prefect. `retry`: of these uris only,
+    whether or not they have changed."""
+    planned = plan(settings, retry)
     on_plan(planned)
     lake = Lake(settings.lake, create=True)
     return finish(lake, planned, [commit(lake, planned, r) for r in results(planned, on_file)])
-
-
-def chunked(
-    entries: list[FileEntry], run_id: str, most_files: int, most_bytes: int
-) -> Iterator[Chunk]:
-    """Cut the listing into chunks of at most so many files and bytes (one file at the least)."""
-    members: list[FileEntry] = []
-    size = number = 0
-    for entry in entries:
-        if members and (len(members) >= most_files or size + entry.size_bytes > most_bytes):
-            yield Chunk(f"{run_id}-{number:05d}", tuple(members))
-            members, size, number = [], 0, number + 1
-        members.append(entry)
-        size += entry.size_bytes
-    if members:
-        yield Chunk(f"{run_id}-{number:05d}", tuple(members))
-
-
-# ---- planning ---------------------------------------------------------------------------------
-
-
-def _known(lake: Lake, archive: str) -> dict[str, dict[str, Any]]:
-    """The archive's current recordings by uri: only what deciding needs."""
-    with connect(lake) as db:
-        rows = arrow(
-            db,
-            """SELECT uri, version, state, segments_policy, model_key, taxonomy_key
-               FROM recordings WHERE archive = ?""",
-            archive,
-        )
-    return {row["uri"]: row for row in rows.to_pylist()}
-
-
-def _work(entry: FileEntry, known: dict[str, Any] | None, job: Job) -> str:
-    """process | relabel | nothing. A failed file is tried again when it or the policy changes:
-    model and taxonomy have no part in why it could not be read."""
-    if known is None or known["version"] != entry.version:
-        return "process"
-    if known["segments_policy"] != job.policy.key:
-        return "process"
-    if known["state"] == "failed":
-        return "nothing"
-    if known["model_key"] != job.model_key:
-        return "process"
-    return "nothing" if known["taxonomy_key"] == job.taxonomy.key else "relabel"
 
 
 # ---- results that need no worker --------------------------------------------------------------
@@ -303,15 +207,30 @@ def _ledger(plan: Plan, chunk_id: str, kind: str, started_at: datetime) -> dict[
         "segments_policy": plan.job.policy.key,
         "model_key": plan.job.model_key,
         "taxonomy_key": plan.job.taxonomy.key,
+        "options_json": plan.options_json,
     }
 
 
-def _failures(lake: Lake, run_id: str) -> dict[str, int]:
+def _counted(plan: Plan, recordings: pa.Table) -> pa.Table:
+    """The rows, with the failures of earlier runs in `attempts`."""
+    if not plan.attempts:
+        return recordings
+    counts = [
+        row["attempts"] and row["attempts"] + plan.attempts.get(row["uri"], 0)
+        for row in recordings.select(["uri", "attempts"]).to_pylist()
+    ]
+    where = recordings.column_names.index("attempts")
+    return recordings.set_column(where, "attempts", pa.array(counts, pa.int32()))
+
+
+def _kinds(lake: Lake, run_id: str, state: str) -> dict[str, int]:
+    """By error_kind, what the run read of that state."""
     with connect(lake) as db:
         return dict(
             db.execute(
-                """SELECT error_kind, count(*) FROM history WHERE run_id = ? AND state = 'failed'
+                """SELECT error_kind, count(*) FROM history WHERE run_id = ? AND state = ?
+                   AND error_kind IS NOT NULL AND chunk_id NOT LIKE '%-relabel-%'
                    GROUP BY 1 ORDER BY 2 DESC, 1""",
-                [run_id],
+                [run_id, state],
             ).fetchall()
         )

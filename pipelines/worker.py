@@ -5,10 +5,14 @@ it. Knows nothing of lakes, plans or Ray.
 """
 
 import queue
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -19,7 +23,7 @@ from clsp.errors import CheckpointMismatch, TransientError
 from pipelines import schemas
 from pipelines.archive import FileEntry, content_hash, open_local
 from pipelines.audio import open_recording
-from pipelines.errors import FailureKind, RecordingError
+from pipelines.errors import ArchiveUnreachable, FailureKind, RecordingError
 from pipelines.jobs import (
     Chunk,
     ChunkResult,
@@ -34,6 +38,8 @@ from pipelines.segments import cut
 
 WINDOW_S = 600.0  # audio held as features while it is sorted by length: about 30 MB
 QUEUED_SEGMENTS = 4  # per file that a thread decodes ahead
+FETCH_ATTEMPTS = 3  # of one file from a store that does not answer
+FETCH_WAIT_S = 0.5  # before the second; twice as long before each that follows
 
 
 class Worker:
@@ -137,6 +143,8 @@ class Worker:
         except RecordingError as error:
             outcome.error = error
             return outcome, iter(())
+        if outcome.known:
+            return outcome, drained()
         if content in first:
             outcome.copy_of = first[content]
             return outcome, drained()
@@ -157,16 +165,22 @@ class Worker:
 
     def _items(self, outcome: Outcome) -> Iterator[Any]:
         """The content hash, then (seconds, features) of each segment, then None; or, in place of
-        what could not be had, the error: a RecordingError, or a transient one that ends the run."""
+        what could not be had, the RecordingError. Known content is not decoded."""
         import torch
 
         from clsp.features import fbank
 
         try:
-            with open_local(outcome.entry) as path:
+            # Before a long download; some stores tell no size.
+            self.job.limits.check_bytes(outcome.entry.uri, outcome.entry.size_bytes)
+            with fetched(outcome.entry) as path:
                 outcome.content_hash = content_hash(path)
+                outcome.known = bytes.fromhex(outcome.content_hash) in self.job.known
                 yield outcome.content_hash
-                with open_recording(path) as recording:
+                if outcome.known:
+                    yield None
+                    return
+                with open_recording(path, self.job.limits) as recording:
                     outcome.info = recording.info
                     for segment in cut(self.job.policy, recording):
                         samples, rate = segment.samples, segment.sample_rate
@@ -174,12 +188,12 @@ class Worker:
                         outcome.spans.append((segment.without_samples(), loudness(samples, rate)))
                         outcome.duration_s = segment.end_s
                         yield segment.end_s - segment.start_s, features.numpy()
+                    outcome.truncated = recording.truncated
             yield None
-        except (RecordingError, TransientError) as error:
+        except RecordingError as error:
             yield error
         except Exception as error:  # the boundary of one file: whatever it is, it costs that file
-            kind = FailureKind.UNREADABLE if isinstance(error, OSError) else FailureKind.INTERNAL
-            yield RecordingError(kind, f"{type(error).__name__}: {error}")
+            yield RecordingError(_kind(error), f"{type(error).__name__}: {error}")
 
     # ---- embedding --------------------------------------------------------------------------
 
@@ -204,11 +218,14 @@ class Worker:
     def _result(self, chunk: Chunk, outcomes: list[Outcome], started: datetime) -> ChunkResult:
         from pipelines.label import labels_table, pack
 
+        known = tuple((o.entry, str(o.content_hash)) for o in outcomes if o.known)
+        outcomes = [o for o in outcomes if not o.known]
         good = [o for o in outcomes if o.error is None and o.copy_of is None]
         spans = [(o, i) for o in good for i in range(len(o.spans))]
         ids = [
-            segment_id(str(o.content_hash), o.spans[i][0].start_sample, o.spans[i][0].end_sample)
+            segment_id(str(o.content_hash), span.start_sample, span.end_sample, span.channel)
             for o, i in spans
+            for span in [o.spans[i][0]]
         ]
         vectors = np.array([o.embeddings[i] for o, i in spans], np.float32).reshape(-1, self.dim)
         n, key = len(spans), self.job.model_key
@@ -222,6 +239,7 @@ class Worker:
                         "segments_policy": self.job.policy.key,
                         "start_s": o.spans[i][0].start_s,
                         "end_s": o.spans[i][0].end_s,
+                        "channel": o.spans[i][0].channel,
                         **asdict(o.spans[i][1]),
                         "chunk_id": chunk.chunk_id,
                     }
@@ -249,7 +267,40 @@ class Worker:
             segments=n,
             audio_s=float(sum(o.duration_s for o in good)),
             started_at=started,
+            known=known,
         )
+
+
+@contextmanager
+def fetched(entry: FileEntry) -> Iterator[Path]:
+    """`open_local`; a store that does not answer is asked again, waiting longer each time.
+
+    Raises RecordingError: also unreachable, when it never did.
+    """
+    waits = random.Random(entry.uri)  # many files must not come back at the same moment
+    with ExitStack() as stack:
+        for attempt in range(1, FETCH_ATTEMPTS + 1):
+            try:
+                path = stack.enter_context(open_local(entry))
+                break
+            except ArchiveUnreachable as error:
+                if attempt == FETCH_ATTEMPTS:
+                    text = f"{error} It was asked {attempt} times; the next run asks again."
+                    raise RecordingError(FailureKind.UNREACHABLE, text) from error
+            time.sleep(FETCH_WAIT_S * 2 ** (attempt - 1) * waits.uniform(0.5, 1.5))
+        yield path
+
+
+def _kind(error: Exception) -> FailureKind:
+    """What an error of no class of ours means for the file it came from."""
+    if isinstance(error, TransientError):
+        return FailureKind.UNREACHABLE
+    # torch has no class of its own for it on the CPU.
+    if isinstance(error, MemoryError) or "not enough memory" in (text := str(error)):
+        return FailureKind.OUT_OF_MEMORY
+    if isinstance(error, RuntimeError) and "can't allocate memory" in text:
+        return FailureKind.OUT_OF_MEMORY
+    return FailureKind.UNREADABLE if isinstance(error, OSError) else FailureKind.INTERNAL
 
 
 def batches(lengths: list[int], budget: float) -> Iterator[range]:

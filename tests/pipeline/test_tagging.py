@@ -16,17 +16,18 @@ from pipelines.archive import FileEntry
 from pipelines.errors import LakeError, WorkerNotStarted
 from pipelines.label import unpack
 from pipelines.lake import Lake
+from pipelines.planning import chunked
 from pipelines.query import run
 from pipelines.settings import TagSettings
-from pipelines.tagging import chunked, tag
+from pipelines.tagging import tag
 from pipelines.worker import Worker, batches
 
 DAMAGED = {
     "damaged/click.wav": "too_short",
     "damaged/minutes.wav": "unsupported",
     "damaged/nothing.wav": "empty",
-    "damaged/overwritten.flac": "truncated",
 }
+IN_PART = {"damaged/overwritten.flac": "truncated"}
 
 
 def rows(lake: Path, sql: str) -> list[dict]:
@@ -66,6 +67,12 @@ def test_every_file_ends_as_rows_or_as_a_failure_that_says_why(sample_archive, s
     assert failed == DAMAGED
     assert all(states[uri]["error_message"] for uri in failed)
     assert {r["uri"] for r in speech(sample_lake)} == listed - set(DAMAGED)
+    warned = {uri: r["error_kind"] for uri, r in states.items() if r["error_kind"]}
+    assert warned == DAMAGED | IN_PART
+    assert {r["uri"] for r in rows(sample_lake, "FROM failures")} == set(DAMAGED)
+    [part] = rows(sample_lake, "FROM warnings")
+    assert (part["uri"], part["error_kind"]) == (*IN_PART, "truncated")
+    assert "decoding broke off" in part["error_message"]
 
 
 def test_every_segment_has_measures_labels_and_one_embedding(sample_lake):
@@ -225,7 +232,7 @@ def local_ray():
 
 def test_both_executors_write_the_same_rows(sample_archive, sample_lake, tmp_path, local_ray, tiny):
     done = tag(settings(sample_archive, tmp_path, executor="ray", workers=2, chunk_files=8))
-    assert (done.tagged, done.failed) == (16, 4)
+    assert (done.tagged, done.failed, done.warnings) == (17, 3, {"truncated": 1})
     ours, theirs = speech(tmp_path / "lake"), speech(sample_lake)
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
@@ -238,6 +245,17 @@ def test_both_executors_write_the_same_rows(sample_archive, sample_lake, tmp_pat
     np.testing.assert_allclose(
         vectors(tmp_path / "lake", dim), vectors(sample_lake, dim), atol=5e-4
     )
+
+
+def test_a_moved_file_is_known_to_actors_too(archive, tmp_path, local_ray):
+    tag(settings(archive, tmp_path))
+    (archive / "podcast/outro.flac").rename(archive / "moved.flac")
+    done = tag(settings(archive, tmp_path, executor="ray", workers=1))
+    assert (done.tagged, done.known, done.segments, done.gone) == (1, 1, 0, 1)
+    assert {row["uri"] for row in speech(tmp_path / "lake")} == {
+        "calls/2026-03/call-0192.wav",
+        "moved.flac",
+    }
 
 
 def test_a_file_that_kills_its_worker_is_found_and_recorded_and_no_other(

@@ -1,8 +1,8 @@
 """Cutting: every sample in a segment, none twice without overlap, whatever the blocks."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.audio import AudioInfo, Recording, open_recording
+from pipelines.audio import Recording, open_recording
+from pipelines.audio_info import CHANNELS, AudioInfo
 from pipelines.errors import FailureKind, RecordingError, SettingsError
 from pipelines.segments import (
     DEFAULT_WINDOW_S,
@@ -27,7 +28,7 @@ RATE = 100  # Hz: few samples, so that Hypothesis can try many lengths
 
 def recording(samples: int, pieces: int = 37, rate: int = RATE) -> Recording:
     """A recording of 0, 1, 2, ... that a decoder would give `pieces` samples at a time."""
-    values = np.arange(samples, dtype=np.float32)
+    values = np.arange(samples, dtype=np.float32)[:, None]
     info = AudioInfo("wav", "float", rate, 1, None)
     split = (values[at : at + pieces] for at in range(0, samples, pieces))
     return Recording(Path("counted.wav"), info, split)
@@ -78,9 +79,10 @@ def test_segments_do_not_depend_on_the_blocks(
     policy: SegmentPolicy, samples: int, one: int, other: int
 ) -> None:
     def spans(pieces: int) -> list[tuple[int, int]]:
-        blocks = recording(samples, pieces).blocks(pieces)
-        source = SimpleNamespace(info=AudioInfo("", "", RATE, 1, None), blocks=lambda: blocks)
-        return [(s.start_sample, s.end_sample) for s in cut(policy, source)]  # type: ignore[arg-type]
+        source = recording(samples, pieces)
+        blocks = source.channel_blocks("mix", pieces)
+        source.channel_blocks = lambda channels: blocks  # type: ignore[method-assign,assignment]
+        return [(s.start_sample, s.end_sample) for s in cut(policy, source)]
 
     assert spans(one) == spans(other)
 
@@ -125,11 +127,11 @@ def test_a_whole_that_is_too_long_is_refused_without_reading_on() -> None:
         nonlocal read
         while True:
             read += 1000
-            yield np.zeros(1000, np.float32)
+            yield np.zeros((1000, 1), np.float32)
 
     source = Recording(Path("endless.wav"), AudioInfo("wav", "float", RATE, 1, None), endless())
-    blocks = source.blocks
-    source.blocks = lambda frames=1000: blocks(frames)  # type: ignore[method-assign]
+    blocks = source.channel_blocks
+    source.channel_blocks = lambda channels: blocks(channels, 1000)  # type: ignore
     with pytest.raises(RecordingError, match="--segments windows") as caught:
         list(cut(SegmentPolicy(), source))
     assert caught.value.kind is FailureKind.TOO_LONG
@@ -143,16 +145,16 @@ def test_ten_minutes_are_read_one_window_at_a_time(tmp_path: Path) -> None:
             file.write(np.full(60 * rate, minute / 10))
     given_out, most_ahead, block_size = 0, 0, 0
     with open_recording(path) as source:
-        blocks = source.blocks
+        blocks = source.channel_blocks
 
-        def noting(frames: int = 1 << 14) -> Iterator[np.ndarray]:
+        def noting(channels: str) -> Iterator[np.ndarray]:
             nonlocal given_out, block_size
-            for block in blocks(frames):
+            for block in blocks(channels, 1 << 14):
                 given_out += len(block)
                 block_size = max(block_size, len(block))
                 yield block
 
-        source.blocks = noting  # type: ignore[method-assign]
+        source.channel_blocks = noting  # type: ignore
         segments = 0
         for segment in cut(SegmentPolicy.parse("windows:10"), source):
             most_ahead = max(most_ahead, given_out - segment.start_sample)
@@ -165,6 +167,108 @@ def test_ten_minutes_are_read_one_window_at_a_time(tmp_path: Path) -> None:
 def test_a_span_can_be_kept_without_its_samples() -> None:
     segment = Segment(100, 350, np.zeros(250, np.float32), RATE).without_samples()
     assert (segment.start_s, segment.end_s, len(segment.samples)) == (1.0, 3.5, 0)
+
+
+# ---- channels -----------------------------------------------------------------------------------
+
+
+def of_channels(columns: list[np.ndarray], pieces: int = 37) -> Recording:
+    values = np.stack(columns, axis=1).astype(np.float32)
+    info = AudioInfo("wav", "float", RATE, len(columns), None)
+    split = (values[at : at + pieces] for at in range(0, len(values), pieces))
+    return Recording(Path("channels.wav"), info, split)
+
+
+def described(segments: Iterator[Segment]) -> list[tuple[int, int, list[float]]]:
+    return [(s.start_sample, s.end_sample, s.samples.tolist()) for s in segments]
+
+
+@given(policies, samples_n, st.integers(1, 4), st.integers(1, 500))
+def test_each_channel_is_cut_as_if_it_were_alone(
+    policy: SegmentPolicy, samples: int, count: int, pieces: int
+) -> None:
+    columns = [np.arange(samples) * (n + 1) - n for n in range(count)]
+    together = list(cut(replace(policy, channels="split"), of_channels(columns, pieces)))
+    assert {segment.channel for segment in together} == set(range(count))
+    for n, column in enumerate(columns):
+        alone = described(cut(policy, of_channels([column])))
+        assert described(s for s in together if s.channel == n) == alone
+    for n, name in enumerate(("left", "right")[:count]):
+        one = list(cut(replace(policy, channels=name), of_channels(columns, pieces)))
+        assert {s.channel for s in one} == {n}
+        assert described(iter(one)) == described(s for s in together if s.channel == n)
+
+
+@given(policies, samples_n)
+def test_a_mix_has_no_channel(policy: SegmentPolicy, samples: int) -> None:
+    rising, falling = np.arange(samples), -np.arange(samples) / 2
+    for segment in cut(policy, of_channels([rising, falling])):
+        assert segment.channel is None
+        span = slice(segment.start_sample, segment.end_sample)
+        np.testing.assert_allclose(segment.samples, rising[span] / 4, rtol=1e-6)
+
+
+# ---- silence and early ends ---------------------------------------------------------------------
+
+
+def tone(peak: float, samples: int = 1000, offset: float = 0.0) -> np.ndarray:
+    return offset + peak * np.sin(np.arange(samples))
+
+
+@pytest.mark.parametrize(
+    ("columns", "channels", "level"),
+    [
+        ([np.zeros(1000)], "mix", "-120 dBFS"),
+        ([np.full(1000, -1 / 128)], "mix", "-120 dBFS"),  # 8-bit silence, one step off
+        ([tone(0.9e-4)], "mix", "-81 dBFS"),
+        ([tone(0.9e-4, offset=0.01)], "mix", "-81 dBFS"),
+        ([np.zeros(1000), tone(0.5)], "left", "its left channel is silent"),
+        ([tone(0.5), np.zeros(1000)], "right", "its right channel is silent"),
+        ([tone(0.5), -tone(0.5)], "mix", "--channels split"),  # they cancel out
+        ([np.zeros(9000)], "split", "-120 dBFS"),  # over several windows
+    ],
+)
+def test_silence_is_refused_with_its_level(
+    columns: list[np.ndarray], channels: str, level: str
+) -> None:
+    with pytest.raises(RecordingError) as caught:
+        list(cut(SegmentPolicy(10, 10, channels), of_channels(columns)))
+    assert caught.value.kind is FailureKind.SILENT
+    assert level in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("columns", "channels"),
+    [
+        ([tone(1.1e-4)], "mix"),
+        ([np.zeros(1000), tone(0.5)], "split"),  # one speaks
+        ([np.concatenate([np.zeros(8000), tone(0.01)])], "mix"),  # at last
+    ],
+)
+def test_what_can_be_heard_anywhere_is_not_silent(columns: list[np.ndarray], channels: str) -> None:
+    segments = list(cut(SegmentPolicy(10, 10, channels), of_channels(columns)))
+    assert sum(len(s.samples) for s in segments) == sum(map(len, columns)) or channels == "mix"
+
+
+@pytest.mark.parametrize("samples", [25, 1000, 1049, 2050, 3100])
+def test_a_recording_that_ends_early_gives_what_there_is_of_it(samples: int) -> None:
+    whole, early = recording(samples), recording(samples)
+    early._declared = samples + 100
+    policy = SegmentPolicy(10, 10)
+    assert described(cut(policy, early)) == described(cut(policy, whole))
+    assert whole.truncated is None
+    assert early.truncated is not None and early.truncated.kind is FailureKind.TRUNCATED
+    text = f"ends after {samples / RATE:.2f} s, its header says {samples / RATE + 1:.2f} s"
+    assert text in early.truncated.message
+
+
+@pytest.mark.parametrize("values", [np.ones(24), np.zeros(1000)])
+def test_too_little_of_a_recording_is_truncated_not_too_short_or_silent(values: np.ndarray) -> None:
+    early = of_channels([values])
+    early._declared = 2000
+    with pytest.raises(RecordingError) as caught:
+        list(cut(SegmentPolicy(10, 10), early))
+    assert caught.value.kind is FailureKind.TRUNCATED
 
 
 # ---- policies -----------------------------------------------------------------------------------
@@ -185,9 +289,18 @@ def test_a_policy_has_one_key(text: str, key: str) -> None:
     assert SegmentPolicy.parse(text).key == key
 
 
-@given(policies | st.just(SegmentPolicy()))
-def test_a_key_parses_back(policy: SegmentPolicy) -> None:
-    assert SegmentPolicy.parse(policy.key) == policy
+@given(policies | st.just(SegmentPolicy()), st.sampled_from(CHANNELS))
+def test_a_key_parses_back(policy: SegmentPolicy, channels: str) -> None:
+    policy = replace(policy, channels=channels)
+    assert SegmentPolicy.parse(*policy.key.split("+")) == policy
+
+
+def test_the_key_of_a_mix_is_that_of_lakes_from_before_there_was_a_choice() -> None:
+    assert SegmentPolicy.parse("windows", "mix").key == "windows:30/30"
+    assert SegmentPolicy.parse("windows", "split").key == "windows:30/30+split"
+    assert SegmentPolicy.parse("whole", "left").key == "whole+left"
+    with pytest.raises(SettingsError, match=r"'both': expected one of \['mix', 'split'"):
+        SegmentPolicy.parse("whole", "both")
 
 
 NO_POLICIES = [

@@ -1,0 +1,140 @@
+"""`clsp failures` and `clsp retry`: what could not be tagged, and once more.
+
+Knows how to ask and how to show.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from flows.options import (
+    DeviceOption,
+    ExecutorName,
+    ExecutorOption,
+    JsonOption,
+    LakeOption,
+    RayAddressOption,
+    StrictOption,
+    WorkersOption,
+)
+
+
+class Kind(StrEnum):
+    """`pipelines.errors.FailureKind`, without the import."""
+
+    UNREADABLE = "unreadable"
+    UNSUPPORTED = "unsupported"
+    TRUNCATED = "truncated"
+    EMPTY = "empty"
+    TOO_SHORT = "too_short"
+    SILENT = "silent"
+    TOO_LONG = "too_long"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    WORKER_LOST = "worker_lost"
+    UNREACHABLE = "unreachable"
+    INTERNAL = "internal"
+
+
+ArchiveOption = Annotated[
+    str | None, typer.Option("--archive", help="Of this archive only: as `clsp status` names it.")
+]
+
+
+def failures(
+    lake: LakeOption,
+    kind: Annotated[
+        list[Kind] | None, typer.Option("--kind", help="Failures of this kind; repeatable.")
+    ] = None,
+    archive: ArchiveOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most rows shown.")] = 100,
+    json: JsonOption = False,
+) -> None:
+    """Files that could not be tagged: how many of each kind, then which, why, when, how often."""
+    from flows.console import out, print_json, print_rows
+    from pipelines.lake import Lake
+    from pipelines.retry import failures as find
+
+    found = find(Lake(lake), [str(each) for each in kind or ()], archive, limit)
+    if json:
+        return print_json(found)
+    counts, rows = found["counts"], found["rows"]
+    print_rows(counts, title="Failures")
+    if rows:
+        several = len({row["archive"] for row in counts}) > 1
+        left_out = () if several else ("archive",)
+        print_rows([{k: v for k, v in row.items() if k not in left_out} for row in rows])
+    if (total := sum(row["files"] for row in counts)) > len(rows):
+        out.print(f"[dim]the latest {len(rows)} of {total}: --limit shows more[/dim]")
+
+
+def retry(
+    lake: LakeOption,
+    source: Annotated[
+        str | None,
+        typer.Argument(help="The archive, where its URL needs a password or query to be read."),
+    ] = None,
+    kind: Annotated[
+        list[Kind] | None,
+        typer.Option("--kind", help="Failures of this kind; repeatable. Default: what may pass."),
+    ] = None,
+    archive: ArchiveOption = None,
+    executor: ExecutorOption = ExecutorName.local,
+    ray_address: RayAddressOption = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    max_duration_s: Annotated[
+        float | None, typer.Option(help="Else as in the latest run: seconds of audio in one file.")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(help="Else as in the latest run: bytes of one file.")
+    ] = None,
+    file_timeout_s: Annotated[
+        float | None, typer.Option(help="Else as in the latest run: seconds to decode one file.")
+    ] = None,
+    strict: StrictOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Process failed files again, and no others, as the latest run on their archive would have.
+
+    Without --kind: unreachable, worker_lost, out_of_memory, unreadable, timeout and internal. The
+    others say something of the bytes themselves. What is no longer there is gone.
+    """
+    from flows.console import out, print_json
+    from flows.report import show, with_progress
+    from pipelines.lake import Lake
+    from pipelines.retry import Retry, retries
+    from pipelines.tagging import tag
+
+    if source is not None and archive is not None:
+        raise typer.BadParameter("SOURCE names the archive: give one of SOURCE and --archive")
+    given: dict[str, Any] = {
+        "executor": executor.value, "ray_address": ray_address, "workers": workers,
+        "device": device, "max_duration_s": max_duration_s, "max_bytes": max_bytes,
+        "file_timeout_s": file_timeout_s,
+    }  # fmt: skip
+
+    def once(wanted: Retry) -> dict[str, Any]:
+        def run(on_plan: Callable[[Any], None], on_file: Any) -> dict[str, Any]:
+            def checked(planned: Any) -> None:
+                wanted.check(planned)
+                on_plan(planned)
+
+            return tag(wanted.settings, checked, on_file, wanted.uris).as_dict()
+
+        return with_progress(run, shown=not json)
+
+    kinds = [str(each) for each in kind or ()]
+    reports = []
+    for wanted in retries(Lake(lake), kinds, archive, source, **given):
+        reports.append(once(wanted))
+        if not json:
+            show(reports[-1], json)
+    if json:
+        print_json(reports)
+    elif not reports:
+        out.print("Nothing to retry: no such failure in the lake")
+    if strict and any(report["failed"] for report in reports):
+        raise typer.Exit(1)

@@ -1,0 +1,74 @@
+"""Decodes with libsndfile: WAV, FLAC, Ogg and the like, exactly and fast.
+
+Knows libsndfile. Does not know who reads, nor what is done where it declines a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from pipelines.audio_info import AudioInfo, Decoded, Limits
+
+# Read at once. An error loses the piece it is in: an eighth of what was read at most, or 0.13 s at
+# 16 kHz. Larger ones cost less: 0.12 ms CPU per second of audio.
+MIN_PIECE_FRAMES, PIECE_FRAMES = 1 << 11, 1 << 14
+# A length from here on means that the writer did not know it.
+_STREAMED_BYTES = 0x7FFF0000
+_STREAMED_BYTES_64 = 1 << 62
+# How libsndfile notes a length that a WAV, AU, AIFF, Wave64 or RF64 has against the one it claims.
+_SHORT = re.compile(r"^ *(data|Data Size|SSND|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.M)
+
+
+def open_soundfile(path: Path, file: IO[bytes], stack: ExitStack, limits: Limits) -> Decoded | str:
+    """The file, or why libsndfile declines it. Raises RecordingError for what is over a limit."""
+    import soundfile
+
+    try:
+        # A descriptor, not a path: names of any bytes work, and extensions count for nothing.
+        sound = stack.enter_context(soundfile.SoundFile(file.fileno(), closefd=False))
+    except soundfile.LibsndfileError as exc:
+        return exc.error_string
+    if sound.frames == 0:  # a WAV whose recorder died says so too, with its samples in place
+        return "no samples"
+    known = sound.frames < 1 << 62
+    rate, channels = sound.samplerate, sound.channels
+    duration_s = sound.frames / rate if known and rate > 0 else None
+    limits.check_header(path, rate, channels, duration_s)
+    info = AudioInfo(
+        container={"WAVEX": "wav"}.get(sound.format, sound.format.lower()),
+        codec="flac" if sound.format == "FLAC" else sound.subtype.lower(),
+        sample_rate=rate,
+        channels=channels,
+        duration_s=duration_s,
+    )
+
+    def pieces() -> Iterator[np.ndarray]:
+        done = 0
+        while True:
+            frames = min(PIECE_FRAMES, max(MIN_PIECE_FRAMES, done // 8))
+            piece = sound.read(frames, dtype="float32", always_2d=True)
+            if len(piece) == 0:
+                return
+            yield piece
+            done += len(piece)
+
+    return Decoded(info, pieces(), sound.frames * _cut_off(sound.extra_info) if known else 0)
+
+
+def _cut_off(log: str) -> float:
+    """How many times longer the data should be than it is: 1.0 for a whole file.
+
+    libsndfile reads a file that ends early without complaint, but notes both lengths in its log.
+    """
+    match = _SHORT.search(log)
+    if match is None:
+        return 1.0
+    claimed, found = int(match[2]), int(match[3])
+    streamed = _STREAMED_BYTES_64 if match[1] in ("riff", "Riff size") else _STREAMED_BYTES
+    return 1.0 if claimed >= streamed or found == 0 else max(1.0, claimed / found)

@@ -1,0 +1,271 @@
+"""What a run will do: the listing of the archive against what the lake knows of it.
+
+Reads no audio and writes nothing. Knows archives, sources and lakes; nothing of workers.
+"""
+
+import hashlib
+import json
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from clsp.checkpoint import resolve
+from pipelines import taxonomy
+from pipelines.archive import FileEntry, archive_id, is_remote
+from pipelines.audio_info import LIMITED, Limits
+from pipelines.errors import COSTLY, COSTLY_ATTEMPTS, TRANSIENT
+from pipelines.jobs import Chunk, Job, model_key
+from pipelines.lake import Lake
+from pipelines.query import arrow, connect
+from pipelines.segments import SegmentPolicy
+from pipelines.settings import TagSettings
+from pipelines.sources import kind_of, list_source, would_list
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do. The books: listed = to process + to relabel + unchanged + pending."""
+
+    settings: TagSettings
+    job: Job
+    chunks: tuple[Chunk, ...]
+    relabel: tuple[FileEntry, ...]  # audio and model are unchanged, but not labels or metadata
+    unlisted: tuple[tuple[str, str], ...]  # names that could not be listed, and why
+    listed: int
+    unchanged: int
+    pending: int  # to process as well, but over the run's limit
+    started_at: datetime
+    gone: tuple[str, ...] = ()  # no longer listed, where all that they lay among was
+    missing: int = 0  # the same, but nothing at all is listed: not believed
+    failing: int = 0  # of those unchanged: failed before, and nothing says they would not again
+    attempts: Mapping[str, int] = field(default_factory=dict)  # failures so far, of this version
+    size_bytes_of: Mapping[str, int] = field(default_factory=dict)  # relabel, unchanged, ...
+
+    @property
+    def files(self) -> int:
+        return sum(len(chunk.entries) for chunk in self.chunks)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(entry.size_bytes for chunk in self.chunks for entry in chunk.entries)
+
+    @property
+    def options_json(self) -> str:
+        """What `clsp retry` needs to plan like this again. Like an archive's name, it has no
+        credentials and no query of a URL."""
+        given = self.settings
+        source = archive_id(given.source)
+        if is_remote(given.source) and given.source.endswith("/"):
+            source += "/"
+        model = Path(given.model).expanduser()
+        options = {
+            "source": source,
+            "kind": kind_of(given.source, given.kind),
+            "model": str(model.resolve()) if model.is_dir() else given.model,
+            "taxonomy": given.taxonomy and str(Path(given.taxonomy).expanduser().resolve()),
+            "segments": given.segments,
+            "channels": given.channels,
+            "max_duration_s": given.max_duration_s,
+            "max_bytes": given.max_bytes,
+            "file_timeout_s": given.file_timeout_s,
+        }
+        return json.dumps({k: v for k, v in options.items() if v is not None})
+
+
+def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bool = True) -> Plan:
+    """List the archive and compare it with the lake. Reads no audio; makes the lake's folder,
+    unless told not to. With `retry`, these uris are all that there is to do.
+
+    Raises ArchiveNotFound, InputError (a list that is none), TaxonomyError, SettingsError,
+    ModelNotFound, LakeError.
+    """
+    started = datetime.now(UTC)
+    checkpoint = resolve(settings.model)
+    job = Job(
+        archive=archive_id(settings.source),
+        model=settings.model,
+        model_key=model_key(checkpoint.name, checkpoint.revision),
+        taxonomy=taxonomy.load(settings.taxonomy),
+        policy=SegmentPolicy.parse(settings.segments, settings.channels),
+        run_id=f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+        device=settings.device,
+        batch_s=settings.batch_s,
+        decode_threads=settings.decode_threads,
+        limits=Limits(settings.max_duration_s, settings.max_bytes, settings.file_timeout_s),
+    )
+    unlisted: list[tuple[str, str]] = []
+    entries = list_source(
+        settings.source,
+        settings.kind,
+        settings.include,
+        settings.exclude,
+        on_error=lambda uri, error: unlisted.append((uri, error.strerror or str(error))),
+    )
+    lake = Lake(settings.lake, create=create, absent_ok=True)
+    known = _known(lake, job.archive)
+    todo: list[FileEntry] = []
+    relabel: list[FileEntry] = []
+    counts, sizes = Counter[str](), Counter[str]()
+    attempts: dict[str, int] = {}
+    lost = {uri for uri, row in known.items() if row["state"] != "gone"}
+    if retry is not None:
+        lost &= set(retry)
+    in_part: list[str] = []  # what could not be listed to its end
+    anything = False
+    for entry in entries:
+        anything = True
+        lost.discard(entry.uri)
+        if entry.refusal:
+            in_part.append(entry.uri)
+        if retry is not None and entry.uri not in retry:
+            continue
+        before = known.get(entry.uri)
+        what = "process" if retry is not None else _work(entry, before, job)
+        if what == "process" and settings.limit is not None and len(todo) >= settings.limit:
+            what = "pending"
+        elif what == "process":
+            todo.append(entry)
+            if before and before["before"] == "failed" and before["version"] == entry.version:
+                attempts[entry.uri] = before["attempts"]
+        elif what == "relabel":
+            relabel.append(entry)
+        elif before and before["state"] == "failed":
+            counts["failing"] += 1
+            sizes["failing"] += entry.size_bytes
+        counts[what] += 1
+        sizes[what] += entry.size_bytes
+    fresh = [
+        (uri, why)
+        for uri, why in unlisted
+        if (uri in retry if retry is not None else known.get(uri, {}).get("state") != "failed")
+    ]
+    for uri, _ in fresh:
+        if uri in known and known[uri]["before"] == "failed":
+            attempts[uri] = known[uri]["attempts"]
+    gone = _gone(lost, known, settings, [*in_part, *(uri for uri, _ in unlisted)])
+    believed = anything or settings.allow_empty
+    if believed:
+        sizes["gone"] = sum(known[uri]["size_bytes"] or 0 for uri in gone)
+    return Plan(
+        settings=settings,
+        job=replace(job, known=_contents(lake, job, todo)),
+        chunks=tuple(chunked(todo, job.run_id, settings.chunk_files, settings.chunk_mib << 20)),
+        relabel=tuple(relabel),
+        unlisted=tuple(fresh),
+        listed=counts.total() - counts["failing"],
+        unchanged=counts["unchanged"],
+        pending=counts["pending"],
+        started_at=started,
+        gone=gone if believed else (),
+        missing=0 if believed else len(gone),
+        failing=counts["failing"],
+        attempts=attempts,
+        size_bytes_of=dict(sizes),
+    )
+
+
+def chunked(
+    entries: list[FileEntry], run_id: str, most_files: int, most_bytes: int
+) -> Iterator[Chunk]:
+    """Cut the listing into chunks of at most so many files and bytes (one file at the least)."""
+    members: list[FileEntry] = []
+    size = number = 0
+    for entry in entries:
+        if members and (len(members) >= most_files or size + entry.size_bytes > most_bytes):
+            yield Chunk(f"{run_id}-{number:05d}", tuple(members))
+            members, size, number = [], 0, number + 1
+        members.append(entry)
+        size += entry.size_bytes
+    if members:
+        yield Chunk(f"{run_id}-{number:05d}", tuple(members))
+
+
+def _known(lake: Lake, archive: str) -> dict[str, dict[str, Any]]:
+    """The archive's current recordings by uri: only what deciding needs. `before` is the state,
+    of one that is gone the one it had; `kind`, what its source was taken for."""
+    with connect(lake) as db:
+        rows = arrow(
+            db,
+            """SELECT r.uri, r.version, r.state, r.error_kind, r.limits, r.segments_policy,
+                      r.model_key, r.taxonomy_key, sha256(r.metadata) AS metadata, r.size_bytes,
+                      coalesce(r.attempts, 1) AS attempts, coalesce(h.before, r.state) AS before,
+                      coalesce(l.options_json->>'kind', 'folder') AS kind
+               FROM recordings r JOIN runs l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'
+               LEFT JOIN (SELECT uri, arg_max(state, seq) AS before FROM history
+                          WHERE archive = ? AND state <> 'gone' GROUP BY uri) h
+                      ON h.uri = r.uri AND r.state = 'gone'
+               WHERE r.archive = ?""",
+            archive,
+            archive,
+        )
+    return {row["uri"]: row for row in rows.to_pylist()}
+
+
+def _work(entry: FileEntry, known: dict[str, Any] | None, job: Job) -> str:
+    """process | relabel | unchanged. A failed file is tried again when it, its metadata or the
+    policy changes, or the limits that it was over: model and taxonomy have no part in why it could
+    not be read; and, though nothing changed, where its failure may pass. New metadata alone costs
+    no audio, nor does a file that is back."""
+    said = entry.metadata and hashlib.sha256(entry.metadata.encode()).hexdigest()
+    if known is None or known["version"] != entry.version:
+        return "process"
+    if known["segments_policy"] != job.policy.key:
+        return "process"
+    if known["before"] == "failed":
+        kind = known["error_kind"]
+        again = kind in LIMITED and known["limits"] != job.limits.key
+        again |= kind in TRANSIENT or known["state"] == "gone" or known["metadata"] != said
+        again |= kind in COSTLY and known["attempts"] < COSTLY_ATTEMPTS
+        return "process" if again else "unchanged"
+    if known["model_key"] != job.model_key:
+        return "process"
+    same = known["taxonomy_key"] == job.taxonomy.key and known["metadata"] == said
+    return "unchanged" if same and known["state"] != "gone" else "relabel"
+
+
+def _gone(
+    lost: Iterable[str], known: dict[str, Any], settings: TagSettings, in_part: Iterable[str]
+) -> tuple[str, ...]:
+    """Which of those not listed are not there: what another kind of source or other patterns named
+    was not looked for, and what lies below a name that could not be listed was not seen."""
+    looked_for = would_list(settings.source, settings.kind, settings.include, settings.exclude)
+    kind = kind_of(settings.source, settings.kind)
+    unseen = set(in_part)
+    return tuple(
+        sorted(
+            uri
+            for uri in lost
+            if known[uri]["kind"] == kind
+            and looked_for(uri)
+            and "" not in unseen
+            and unseen.isdisjoint((uri, *map(str, PurePosixPath(uri).parents)))
+        )
+    )
+
+
+def _contents(lake: Lake, job: Job, entries: Iterable[FileEntry]) -> frozenset[bytes]:
+    """The contents that need no embedding, should one of these files have them: tagged before,
+    under the same policy, model and limits. Only of the files' own sizes: few, in most runs."""
+    files = [entry for entry in entries if not entry.refusal]
+    untold = any(is_remote(entry.path) and not entry.size_bytes for entry in files)
+    sizes = pa.table({"size_bytes": pa.array(sorted({e.size_bytes for e in files}), pa.int64())})
+    with connect(lake) as db:
+        db.register("wanted", sizes)
+        found = arrow(
+            db,
+            """SELECT DISTINCT content_hash FROM history
+               WHERE state = 'tagged' AND content_hash IS NOT NULL
+                 AND segments_policy = ? AND model_key = ? AND limits = ?
+                 AND (? OR size_bytes = 0 OR size_bytes IN (SELECT size_bytes FROM wanted))""",
+            job.policy.key,
+            job.model_key,
+            job.limits.key,
+            untold,
+        )
+    return frozenset(bytes.fromhex(value) for value in found["content_hash"].to_pylist())

@@ -1,0 +1,171 @@
+"""What `clsp tag SOURCE` takes: folders and files, lists of files, Kaldi, lhotse, WebDataset tars.
+
+Tells which of these a source is and hands it to its reader; each gives the entries of an archive.
+Nothing that a source says is run, and no pickle is read. Knows nothing of audio or tables.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from pipelines.archive import (
+    DEFAULT_EXCLUDE,
+    FileEntry,
+    OnError,
+    archive_id,
+    is_remote,
+    list_archive,
+    matches,
+    open_local,
+)
+from pipelines.errors import SettingsError
+from pipelines.sources import kaldi, lhotse, lists, webdataset
+from pipelines.sources.rows import Rows, entries, folder_of
+
+KINDS = ("auto", "folder", "list", "scp", "lhotse", "webdataset")
+TARS = webdataset.SUFFIXES
+
+
+def list_source(
+    source: str,
+    kind: str = "auto",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = DEFAULT_EXCLUDE,
+    on_error: OnError | None = None,
+) -> Iterator[FileEntry]:
+    """Every file of the source: as `list_archive` does, or as a list or a tar names them.
+
+    Hidden files that a list names are not left out, unless other patterns than the default ask for
+    it. What a list names and cannot be used is an entry with a `refusal`.
+
+    Raises what `list_archive` does; SettingsError where the kind does not fit the source; while
+    listing, InputError where a list cannot be read as what it should be.
+    """
+    if kind == "auto":
+        kind = detect(source)
+    if kind == "folder":
+        return list_archive(source, include, exclude, on_error)
+    if kind == "webdataset":
+        return _members(list_archive(source, (), exclude, on_error), source, include, exclude)
+    if exclude == DEFAULT_EXCLUDE:
+        exclude = ()
+    return (
+        entry
+        for entry in _listed(_list_file(source, kind), kind)
+        if _wanted(entry.uri, include if entry.path else (), exclude)
+    )
+
+
+def detect(source: str) -> str:
+    """The kind of a source by its name: folder | list | scp | webdataset, or `jsonl`, where the
+    first row decides between list and lhotse. A local folder with a `wav.scp` in it is `scp`."""
+    name = archive_id(source).rpartition("/")[2].lower()
+    local = None if is_remote(source) else Path(archive_id(source))
+    if local is not None and local.is_dir():
+        return "scp" if (local / kaldi.SCP).is_file() else "folder"
+    if source.endswith("/"):
+        return "folder"
+    if name.endswith((".jsonl", ".jsonl.gz")):
+        return "jsonl"
+    if name.endswith((".csv", ".tsv", ".parquet")):
+        return "list"
+    if name.endswith(".scp"):
+        return "scp"
+    return "webdataset" if name.endswith(TARS) else "folder"
+
+
+def kind_of(source: str, kind: str) -> str:
+    """What a run takes the source for; `auto` where only the list's first row tells."""
+    found = detect(source) if kind == "auto" else kind
+    return "auto" if found == "jsonl" else found
+
+
+def would_list(
+    source: str, kind: str, include: Sequence[str], exclude: Sequence[str]
+) -> Callable[[str], bool]:
+    """Tells of a uri whether `list_source`, called like this, lists it where it is there."""
+    kind = kind_of(source, kind)
+    if kind == "folder":
+        return lambda uri: _wanted(uri, include, exclude)
+    if kind == "webdataset":
+        alone = _alone(source)
+        return lambda uri: _member_wanted(uri, alone, include, exclude)
+    patterns = () if exclude == DEFAULT_EXCLUDE else exclude
+    return lambda uri: _wanted(uri, include, patterns)
+
+
+def _alone(source: str) -> str:
+    """The name of a tar that is a source by itself, else nothing."""
+    name = archive_id(source).rpartition("/")[2]
+    if is_remote(source):
+        return name if name.lower().endswith(TARS) and not source.endswith("/") else ""
+    return "" if Path(archive_id(source)).is_dir() else name
+
+
+def _member_wanted(uri: str, alone: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """`_members`, of one uri; `alone` is the tar that is a source by itself."""
+    parts = uri.split("/")
+    if alone and parts[0] == alone:
+        tar, inside = alone, "/".join(parts[1:])
+    else:
+        ends = [i for i, part in enumerate(parts, 1) if part.lower().endswith(TARS)]
+        if not ends:
+            return _wanted(uri, include, exclude)  # a folder that could not be read
+        tar, inside = "/".join(parts[: ends[0]]), uri
+    if uri == tar:
+        return tar == alone or _wanted(tar, (), exclude)
+    all_of_it = any(matches(tar, pattern) for pattern in include)
+    return _wanted(inside.replace("../", ""), () if all_of_it else include, exclude)
+
+
+def _members(
+    tars: Iterator[FileEntry], source: str, include: Sequence[str], exclude: Sequence[str]
+) -> Iterator[FileEntry]:
+    """The members of each tar that the patterns take; a pattern may also name the tar. What is
+    said of a tar itself, such as that it breaks off, is kept."""
+    for tar in tars:
+        alone = archive_id(tar.path) == archive_id(source)  # then it was called a tar by hand
+        if not alone and not tar.uri.lower().endswith(TARS):
+            continue
+        all_of_it = any(matches(tar.uri, pattern) for pattern in include)
+        for entry in webdataset.members(tar):
+            name = entry.uri.removeprefix(f"{tar.uri}/") if alone else entry.uri
+            name = name.replace("../", "")  # refused, not hidden
+            chosen = () if all_of_it else include
+            if entry.uri == tar.uri or _wanted(name, chosen, exclude):
+                yield entry
+
+
+def _wanted(uri: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether the patterns take a uri; as in a folder, what lies below an excluded name is out."""
+    names = [uri, *(str(parent) for parent in PurePosixPath(uri).parents if parent.name)]
+    if any(matches(name, pattern) for name in names for pattern in exclude):
+        return False
+    return not include or any(matches(uri, pattern) for pattern in include)
+
+
+def _list_file(source: str, kind: str) -> FileEntry:
+    """The file that holds the list."""
+    if kind == "scp":
+        source = kaldi.scp_of(source)
+    if not is_remote(source) and Path(archive_id(source)).is_dir():
+        raise SettingsError(
+            f"kind {kind!r} with the folder {source!r}: expected a file. "
+            "Name the list itself, or take kind 'folder'"
+        )
+    return next(list_archive(source))
+
+
+def _listed(file: FileEntry, kind: str) -> Iterator[FileEntry]:
+    with open_local(file) as path:
+        rows = _rows(path, file, kind)
+        yield from entries(rows, folder_of(file.path), file.uri)
+
+
+def _rows(path: Path, file: FileEntry, kind: str) -> Rows:
+    if kind == "jsonl":
+        kind = "lhotse" if lhotse.is_manifest(lists.first_object(path)) else "list"
+    if kind == "scp":
+        return kaldi.rows(path, folder_of(file.path))
+    if kind == "lhotse":
+        return lhotse.rows(path, file.uri)
+    return lists.rows(path, file.uri)

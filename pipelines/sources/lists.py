@@ -1,0 +1,120 @@
+"""Lists of files: CSV, TSV, Parquet, JSONL (maybe gzipped), one file in each row.
+
+The file is in the column `uri`, else `path`, `file` or `audio`; every other column is metadata. A
+row that names no file is refused, with its line. Text in CSV may hold bytes that are no UTF-8, as
+local file names do. Knows nothing of where files are.
+"""
+
+import csv
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clsp.errors import InputError
+from pipelines.datasets.files import brief, json_lines
+from pipelines.datasets.items import Skipped
+from pipelines.errors import FailureKind
+from pipelines.sources.rows import FILE, Row, Rows, refused
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".jsonl.gz")
+
+
+def rows(path: Path, called: str) -> Rows:
+    """The rows of the list at `path`; `called` is its name in messages. Raises InputError where
+    it is no such list, here or while reading."""
+    name = called.lower()
+    if name.endswith((".csv", ".tsv")):
+        read = partial(_csv, path, called, "\t" if name.endswith(".tsv") else ",")
+    elif name.endswith(".parquet"):
+        read = partial(_parquet, path, called)
+    elif name.endswith((".jsonl", ".jsonl.gz")):
+        if (first := first_object(path)) is not None:
+            _require_column(list(first), called)
+        read = partial(_jsonl, path, called)
+    else:
+        raise InputError(f"{called} is no list: expected one of {', '.join(SUFFIXES)}")
+    return read
+
+
+def first_object(path: Path) -> dict[str, Any] | None:
+    """The first JSON object of a JSONL file; None where there is none."""
+    return next((value for _, value in json_lines(path) if isinstance(value, dict)), None)
+
+
+def row(value: dict[str, Any], where: str) -> Row:
+    """One row of named cells. `where` says which, should it name no file."""
+    for column in FILE:
+        name = value.get(column)
+        if isinstance(name, bytes):
+            name = name.decode("utf-8", "surrogateescape")
+        if isinstance(name, str) and name.strip():
+            return Row(name, {key: cell for key, cell in value.items() if key != column})
+    return refused(where, FailureKind.UNREADABLE, f"names no file: expected one of {FILE}", value)
+
+
+def _require_column(columns: list[str], called: str) -> None:
+    if not set(columns) & set(FILE):
+        raise InputError(
+            f"{called} has the columns {brief(columns)}: expected one of {', '.join(FILE)}. Rename "
+            "the column that names the files"
+        )
+
+
+def _csv(path: Path, called: str, delimiter: str) -> Iterator[Row]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            lines = csv.reader(file, delimiter=delimiter)
+            header = [name.strip() for name in next(lines, [])]
+            if len(set(header)) < len(header):
+                raise InputError(f"{called} has the columns {brief(header)}: expected each once")
+            _require_column(header, called)
+            for cells in lines:
+                where = f"{called}:{lines.line_num}"
+                if len(cells) == len(header):
+                    yield row(dict(zip(header, cells, strict=True)), where)
+                elif cells:
+                    reason = f"{len(cells)} cells: expected {len(header)}, as in the header"
+                    yield refused(where, FailureKind.UNREADABLE, reason, {})
+    except (OSError, csv.Error) as error:
+        raise InputError(f"{called} cannot be read ({error}): expected a table of text") from error
+
+
+def _jsonl(path: Path, called: str) -> Iterator[Row]:
+    for where, value in json_objects(path, called):
+        yield row(value, where) if isinstance(value, dict) else value
+
+
+def json_objects(path: Path, called: str) -> Iterator[tuple[str, dict[str, Any] | Row]]:
+    """("NAME:LINE", object) for each line; a refused row for a line that holds none."""
+    for place, value in json_lines(path):
+        where = f"{called}:{place.rpartition(':')[2]}"
+        if isinstance(value, dict):
+            yield where, value
+        else:
+            reason = value.reason if isinstance(value, Skipped) else brief(value)
+            reason = f"{reason}: expected an object"
+            yield where, refused(where, FailureKind.UNREADABLE, reason, {})
+
+
+def _parquet(path: Path, called: str) -> Iterator[Row]:
+    """Columns that hold bytes, such as embedded audio, are not read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def plain(type_: Any) -> bool:
+        if pa.types.is_nested(type_):
+            return all(plain(type_.field(i).type) for i in range(type_.num_fields))
+        return not (pa.types.is_binary(type_) or pa.types.is_large_binary(type_))
+
+    try:
+        with pq.ParquetFile(path) as file:
+            columns = [each.name for each in file.schema_arrow if plain(each.type)]
+            _require_column(columns, called)
+            number = 0
+            for batch in file.iter_batches(columns=columns):
+                for value in batch.to_pylist():
+                    number += 1
+                    yield row(value, f"{called}:{number}")
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{called} cannot be read ({error}): expected Parquet") from error
