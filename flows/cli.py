@@ -1,5 +1,5 @@
-"""The command line: `clsp tag | failures | retry | sql | search | classify | similarity | train |
-status | doctor`, and the group `clsp evaluate`.
+"""The command line: `clsp tag | failures | retry | verify | sql | search | classify | similarity |
+train | status | doctor`, and the group `clsp evaluate`.
 
 Heavy imports only where a command needs them: `clsp --help` answers in a fraction of a second.
 Knows how to ask and how to show; all work is done a floor below.
@@ -16,6 +16,7 @@ from flows.cli_adhoc import classify, similarity
 from flows.cli_evaluate import evaluate_app
 from flows.cli_failures import failures, retry
 from flows.cli_train import train
+from flows.cli_verify import verify
 from flows.options import (
     DeviceOption,
     ExecutorName,
@@ -37,9 +38,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Tag archives of speech with CLSP and query them with SQL.",
-    epilog="Exit codes: 0 done; 1 done, but --strict and some files failed, or doctor found "
-    "something wrong; 2 the command line makes no sense; 3 an error that trying again will not "
-    "cure; 4 one that it may.",
+    epilog="Exit codes: 0 done; 1 done, but --strict and some files failed, or doctor or verify "
+    "found something wrong; 2 the command line makes no sense; 3 an error that trying again will "
+    "not cure; 4 one that it may.",
 )
 
 EXIT_STRICT, EXIT_TERMINAL, EXIT_TRANSIENT = 1, 3, 4
@@ -264,7 +265,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-for command in (failures, retry, classify, similarity, train):
+for command in (failures, retry, verify, classify, similarity, train):
     app.command()(command)
 app.add_typer(evaluate_app, name="evaluate")
 

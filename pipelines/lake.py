@@ -55,13 +55,18 @@ class Lake:
 
     def files(self, table: str) -> list[str]:
         """Parquet files of a table's current version; none where nothing was written yet."""
+        return sorted(str(self.root / table / row["path"]) for row in self.log(table))
+
+    def log(self, table: str) -> list[dict[str, Any]]:
+        """What the log says of each file of a table's current version: path (below the table's
+        folder), size_bytes, num_records."""
         if not self._exists(table):
             return []
         folder = self.root / table
         with _lake_errors(folder):
             # Not file_uris(): it percent-encodes the folder. Names within it are Delta's own.
             actions = pa.table(DeltaTable(folder.as_uri()).get_add_actions())
-        return sorted(str(folder / name) for name in actions["path"].to_pylist())
+        return actions.select(["path", "size_bytes", "num_records"]).to_pylist()
 
     def commit(self, tables: dict[str, pa.Table], ledger: dict[str, Any]) -> None:
         """Write a chunk's rows, then its ledger row. Rows that another committed chunk already
