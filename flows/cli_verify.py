@@ -32,18 +32,19 @@ def verify(
         print_json([asdict(finding) for finding in found])
     else:
         told = [finding for finding in found if finding.count]
-        print_rows(
-            [
-                {
-                    "": "WRONG" if finding.harmful else "note",
-                    "table": finding.table,
-                    "expected": finding.check,
-                    "not so": finding.count,
-                    "such as": "; ".join(finding.examples),
-                }
-                for finding in told
-            ]
-        )
+        if told:
+            print_rows(
+                [
+                    {
+                        "": "WRONG" if finding.harmful else "note",
+                        "table": finding.table,
+                        "expected": finding.check,
+                        "not so": finding.count,
+                        "such as": "; ".join(finding.examples),
+                    }
+                    for finding in told
+                ]
+            )
         for advice in dict.fromkeys(finding.advice for finding in told):
             out.print(f"{advice}.")
         verdict = f"{len(wrong)} of {len(found)} checks failed" if wrong else "nothing is wrong"

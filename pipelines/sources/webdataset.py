@@ -23,21 +23,7 @@ from pipelines.sources.rows import metadata_text, shown
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 LOSSLESS = ("wav", "wave", "flac", "aif", "aiff", "aifc", "au", "snd", "caf", "w64", "rf64", "wv")
-LOSSY = (
-    "mp3",
-    "mp2",
-    "ogg",
-    "oga",
-    "opus",
-    "spx",
-    "aac",
-    "ac3",
-    "eac3",
-    "wma",
-    "amr",
-    "awb",
-    "mpc",
-)
+LOSSY = tuple("mp3 mp2 ogg oga opus spx aac ac3 eac3 wma amr awb mpc".split())
 VIDEO = ("mp4", "m4a", "m4b", "webm", "mka", "mkv", "mov", "avi", "3gp")  # or audio alone in such
 AUDIO = frozenset((*LOSSLESS, *LOSSY, *VIDEO, "ape", "tta", "gsm", "sph", "nist"))
 SIDECARS = ("json", "txt", "cls")
