@@ -23,9 +23,9 @@ from pipelines.sources.rows import metadata_text, shown
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 LOSSLESS = ("wav", "wave", "flac", "aif", "aiff", "aifc", "au", "snd", "caf", "w64", "rf64", "wv")
-LOSSY = tuple("mp3 mp2 ogg oga opus spx aac ac3 eac3 wma amr awb mpc".split())
+LOSSY = ("mp3", "mp2", "mpc", "ogg", "oga", "opus", "spx", "aac", "wma", "amr", "awb")
 VIDEO = ("mp4", "m4a", "m4b", "webm", "mka", "mkv", "mov", "avi", "3gp")  # or audio alone in such
-AUDIO = frozenset((*LOSSLESS, *LOSSY, *VIDEO, "ape", "tta", "gsm", "sph", "nist"))
+AUDIO = frozenset((*LOSSLESS, *LOSSY, *VIDEO, "ac3", "eac3", "ape", "tta", "gsm", "sph", "nist"))
 SIDECARS = ("json", "txt", "cls")
 SIDECAR_BYTES = 64 << 10
 LEFT_OUT = "unusable sidecar"
