@@ -18,7 +18,7 @@ from prefect.utilities.annotations import quote  # isort: skip
 from pipelines import tagging
 from pipelines.executors import OnFile, ignore_file
 from pipelines.lake import Lake
-from pipelines.settings import TagSettings
+from pipelines.settings import LIMITS, TagSettings
 
 # Who watches a flow that runs in this process: told of the plan, then of each file's seconds.
 watchers: ContextVar[tuple[Callable[[tagging.Plan], None], OnFile]] = ContextVar(
@@ -73,9 +73,9 @@ def tag_archive(
     chunk_mib: int = 256,
     kind: str = "auto",
     limit: int | None = None,
-    max_duration_s: float = 86_400.0,
-    max_bytes: int = 4 << 30,
-    file_timeout_s: float = 600.0,
+    max_duration_s: float = LIMITS.max_duration_s,
+    max_bytes: int = LIMITS.max_bytes,
+    file_timeout_s: float = LIMITS.file_timeout_s,
     include: list[str] | None = None,
     exclude: list[str] | None = None,
     allow_empty: bool = False,

@@ -2,10 +2,10 @@
 
     python -m clsp.training.train --data DIR --out clsp/assets/tiny [--seeds 1 2] [--jobs 2]
 
-One model a seed, several seeds side by side (a small model gains little from a second thread); the
-dev voices decide which is written. Phases as in phases.py; each one's result
-is kept in DIR/run-SEED, so a run that was cut off goes on after the last finished phase. The last
-phase keeps the step that is best on the dev voices. Folds BatchNorm away, then writes config.json,
+One model a seed, --jobs seeds side by side (a small model gains little from a second thread); the
+dev voices decide which is written. Phases as in phases.py; each one's result is kept in
+DIR/run-SEED, so a run that was cut off goes on after the last finished phase. The last phase keeps
+the step that is best on the dev voices. Folds BatchNorm away, then writes config.json,
 model.safetensors (float16), the tokenizer and training.json. It does not know the test voices.
 """
 
@@ -98,26 +98,35 @@ def _state(model: CLSPModel) -> dict[str, torch.Tensor]:
 
 def save(model: CLSPModel, tokenizer: Tokenizer, notes: dict, out: Path) -> None:
     """Write the model's files, each put in place whole; other files in `out` stay."""
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tiny-") as name:
+    with tempfile.TemporaryDirectory(dir=_made(out).parent, prefix=".tiny-") as name:
         folder = Path(name)
         copied = copy.deepcopy(model).half()
         copied.__dict__.pop("tokenizer", None)
         copied.save_pretrained(folder)
         save_tokenizer(tokenizer, folder)
         (folder / "training.json").write_text(json.dumps(notes, indent=1) + "\n")
-        for path in sorted(folder.iterdir()):
-            path.chmod(0o644)
-            path.replace(out / path.name)
+        _put(folder, out)
 
 
 def publish(model: Path, scores: dict[int, float], out: Path) -> None:
-    """Copy a seed's model to `out`, with the scores of all seeds in its notes."""
-    out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(model.iterdir()):
-        shutil.copyfile(path, out / path.name)
-    notes = json.loads((out / "training.json").read_text()) | {"dev_score_by_seed": scores}
-    (out / "training.json").write_text(json.dumps(notes, indent=1) + "\n")
+    """Write a seed's model to `out` as `save` does, with the scores of all seeds in its notes."""
+    notes = json.loads((model / "training.json").read_text()) | {"dev_score_by_seed": scores}
+    with tempfile.TemporaryDirectory(dir=_made(out).parent, prefix=".tiny-") as name:
+        folder = Path(shutil.copytree(model, Path(name) / "model"))
+        (folder / "training.json").write_text(json.dumps(notes, indent=1) + "\n")
+        _put(folder, out)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _put(files: Path, out: Path) -> None:
+    """Move files to `out`, each in place whole; others there stay."""
+    for path in sorted(files.iterdir()):
+        path.chmod(0o644)
+        path.replace(out / path.name)
 
 
 def dev_score(measured: dict) -> float:
@@ -214,8 +223,9 @@ def main() -> None:
     given = parser.parse_args()
     steps = {name: getattr(given, f"{name}_steps") for name in STEPS}
     load(given.data)  # features are worked out once, before the seeds part
-    threads = max((os.cpu_count() or 1) // given.jobs, 1)
-    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+    jobs = min(given.jobs, len(given.seeds))
+    threads = max((os.cpu_count() or 1) // jobs, 1)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         runs = [pool.submit(train, given.data, seed, steps, threads) for seed in given.seeds]
         trained = [run.result() for run in runs]
     scores = {notes["seed"]: notes["dev_score"] for notes in trained}

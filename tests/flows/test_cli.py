@@ -6,13 +6,18 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+import flows.cli
 from flows.cli import app, main
+from flows.tag import tag_archive
+from pipelines.settings import TagSettings
 
 CLIP = "podcast/outro.flac"
 
@@ -215,3 +220,14 @@ def test_the_installed_script_runs(sample_archive, tmp_path):
     assert done.returncode == 1, done.stderr
     assert "3 failed" in done.stdout and "1 truncated and tagged in part" in done.stdout
     assert not done.stderr.strip()
+
+
+def test_the_command_the_flow_and_the_settings_have_the_same_defaults():
+    """The command writes its own: reading them from the settings would import the tables."""
+    wanted = {field.name: field.default for field in fields(TagSettings)}
+    del wanted["source"], wanted["lake"]
+    for name in ("include", "exclude"):  # not given, in the other two
+        del wanted[name]
+    for given in (signature(flows.cli.tag), signature(tag_archive.fn)):
+        found = {name: given.parameters[name].default for name in wanted}
+        assert found == wanted
