@@ -1,5 +1,5 @@
-# setup: the environment.  demo: the main job on the sample archive.  test, check: what CI runs.  bench: ratios.
-.PHONY: setup demo test check bench lock train-tiny
+# setup: the environment.  demo: the main job on the sample archive.  test, check: what CI runs.  bench: ratios.  torture: what breaks.
+.PHONY: setup demo test check bench torture lock train-tiny
 PY := .venv/bin/python
 
 setup: .venv/.ready
@@ -23,6 +23,10 @@ check: setup
 
 bench: setup
 	@$(PY) -m tests.benchmarks
+
+# Kills, floods and damages, with counts: up to 20 minutes.
+torture: setup
+	@$(PY) -m tests.faults
 
 # The embedded model from nothing (needs the speech engines it names): its parts add up to 2 hours on 2 cores.
 train-tiny: setup

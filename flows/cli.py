@@ -6,6 +6,7 @@ Knows how to ask and how to show; all work is done a floor below.
 """
 
 import sys
+import traceback
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -271,16 +272,21 @@ app.add_typer(evaluate_app, name="evaluate")
 
 
 def main() -> None:
-    """The console script: errors of ours are one sentence and an exit code, not a traceback."""
+    """The console script: errors of ours are one sentence and an exit code, not a traceback; and
+    no secret is printed, whoever's error it is."""
     from clsp.errors import ClspError, TransientError
+    from pipelines.redaction import redacted
 
     try:
         app()
     except ClspError as error:
-        print(f"clsp: {error}", file=sys.stderr)
+        print(f"clsp: {redacted(str(error))}", file=sys.stderr)
         raise SystemExit(
             EXIT_TRANSIENT if isinstance(error, TransientError) else EXIT_TERMINAL
         ) from None
+    except Exception:  # a fault of ours
+        print(redacted(traceback.format_exc()), file=sys.stderr, end="")
+        raise SystemExit(EXIT_TERMINAL) from None
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ SegmentsOption = Annotated[
     str,
     typer.Option(
         "--segments",
-        help="`whole`, `windows` (30 s), `windows:LENGTH` or `windows:LENGTH/HOP` in s.",
+        help="`whole`, `windows` (30 s), `windows:LENGTH` or `windows:LENGTH/HOP` in s, or where "
+        "somebody speaks: `vad` (1 to 30 s), `vad:LONGEST`.",
     ),
 ]
 ExecutorOption = Annotated[

@@ -57,6 +57,7 @@ class Recording:
     _limits: Limits = field(default_factory=Limits)
     _spent_s: float = 0.0  # in the decoder so far
     truncated: RecordingError | None = None  # once the blocks are taken: why they are not all
+    decoded_s: float = 0.0  # so far
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
         """Mono float32 (frames,), the last one shorter, at the recording's own sample rate: the
@@ -80,6 +81,7 @@ class Recording:
         number; empty when there is no sample; unsupported for a channel that is not there; too_long
         and timeout over the limits; out_of_memory.
         """
+        rate = self.info.sample_rate
         done, held, parts = 0, 0, list[np.ndarray]()
         for piece in self._checked(channels):
             parts.append(piece)
@@ -87,12 +89,13 @@ class Recording:
             if held >= frames:
                 joined = np.concatenate(parts)
                 whole = held - held % frames
-                yield from joined[:whole].reshape(-1, frames, joined.shape[1])
                 done, held, parts = done + whole, held - whole, [joined[whole:]]
+                self.decoded_s = done / rate
+                yield from joined[:whole].reshape(-1, frames, joined.shape[1])
+        seconds, expected = (done + held) / rate, self._declared / rate
+        self.decoded_s = seconds
         if held:
             yield np.concatenate(parts)
-        rate = self.info.sample_rate
-        seconds, expected = (done + held) / rate, self._declared / rate
         if done + held == 0:
             raise self.error(FailureKind.EMPTY, "there is no sample in it")
         if self.truncated is None and seconds + MISSING_S < expected:

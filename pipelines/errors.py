@@ -4,6 +4,7 @@
     ├── TerminalError                  doing it again cannot help
     │   ├── RecordingError             one recording cannot be used; `.kind` says why
     │   ├── ArchiveNotFound            there is nothing at the source
+    │   ├── ArchiveForbidden           the store refuses, or there are no credentials for it
     │   ├── SettingsError              an option has a value that means nothing
     │   ├── TaxonomyError              the attributes, labels or prompts contradict themselves
     │   ├── WorkerNotStarted           workers cannot load what they need
@@ -11,6 +12,7 @@
     │   └── LakeError                  the tables are not as they must be
     └── TransientError                 the same call may go through later
         ├── ArchiveUnreachable         the store did not answer, or broke off
+        ├── LakeBusy                   another process keeps committing to the lake
         └── WorkerLost                 a worker process died with work in its hands
 
 Each of ours is a `PipelineError` too. A message says what was received, what was expected, and
@@ -38,6 +40,7 @@ class FailureKind(StrEnum):
     EMPTY = "empty"  # zero bytes, or no sample in it
     TOO_SHORT = "too_short"  # less than the model can judge
     SILENT = "silent"  # nothing to hear: no peak over -80 dBFS
+    NO_SPEECH = "no_speech"  # nobody speaks in it, where only speech is cut out: `--segments vad`
     TOO_LONG = "too_long"  # more than fits one segment, or than the limits of one file allow
     TIMEOUT = "timeout"  # took longer to decode than a recording may
     OUT_OF_MEMORY = "out_of_memory"
@@ -81,6 +84,10 @@ class ArchiveNotFound(PipelineError, TerminalError):
     """There is no file and no folder at the source."""
 
 
+class ArchiveForbidden(PipelineError, TerminalError):
+    """The store refuses these credentials, or there are none."""
+
+
 class SettingsError(PipelineError, TerminalError, ValueError):
     """An option has a value that means nothing; the message lists what is valid."""
 
@@ -99,6 +106,10 @@ class LakeError(PipelineError, TerminalError):
 
 class ArchiveUnreachable(PipelineError, TransientError):
     """The store of a remote archive did not answer, or broke off."""
+
+
+class LakeBusy(PipelineError, TransientError):
+    """Another process held the lake's lock for longer than a commit should take."""
 
 
 class WorkerNotStarted(PipelineError, TerminalError):

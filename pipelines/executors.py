@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines import faults
 from pipelines.errors import FailureKind, RecordingError, WorkerLost, WorkerNotStarted
 from pipelines.jobs import Chunk, ChunkResult, Job, Outcome, recordings_table
 from pipelines.settings import TagSettings
@@ -103,6 +104,7 @@ def _actors(settings: TagSettings, job: Job) -> list[Any]:
         num_gpus=min(1.0, gpus / count),
         max_restarts=-1,
         max_task_retries=0,
+        runtime_env=faults.runtime_env(),
     )(Worker)
     actors = [kind.remote(job) for _ in range(count)]
     try:
@@ -199,8 +201,11 @@ def _halves(chunk: Chunk) -> list[Chunk]:
 
 def _lost(job: Job, chunk: Chunk, error: Exception) -> ChunkResult:
     """The one file that killed its worker, alone, twice or more: a failure row."""
+    from ray.exceptions import OutOfMemoryError
+
+    memory = isinstance(error, OutOfMemoryError)  # Ray's memory monitor stopped it
     failure = RecordingError(
-        FailureKind.WORKER_LOST,
+        FailureKind.OUT_OF_MEMORY if memory else FailureKind.WORKER_LOST,
         f"the worker died each time it was given this file ({type(error).__name__}); "
         "look at the file, or give workers more memory",
     )

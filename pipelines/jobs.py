@@ -15,6 +15,7 @@ from pipelines import schemas
 from pipelines.archive import FileEntry
 from pipelines.audio_info import AudioInfo, Limits
 from pipelines.errors import RecordingError
+from pipelines.redaction import redacted
 from pipelines.samples import Loudness
 from pipelines.segments import Segment, SegmentPolicy
 from pipelines.taxonomy import Taxonomy
@@ -126,7 +127,7 @@ def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa
                 "duration_s": info and info.duration_s if failed else told.duration_s,
                 "state": "failed" if failed else "tagged",
                 "error_kind": error and str(error.kind),
-                "error_message": error and error.message,
+                "error_message": error and redacted(error.message),
                 "limits": job.limits.key,
                 "attempts": int(failed),  # those before are added where they are known: on commit
                 "segments_policy": job.policy.key,

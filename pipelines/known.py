@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipelines import schemas
+from pipelines import faults, schemas
 from pipelines.jobs import Chunk, ChunkResult, Job
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
@@ -29,9 +29,9 @@ def rewritten(rows: pa.Table, **values: Any) -> pa.Table:
     return rows.select(schemas.RECORDINGS.names).cast(schemas.RECORDINGS)
 
 
-def gone(lake: Lake, job: Job, uris: Sequence[str]) -> Iterator[ChunkResult]:
+def gone(lake: Lake, job: Job, uris: Sequence[str], listed_at: datetime) -> Iterator[ChunkResult]:
     """Rows that say of recordings of the job's archive that they are gone; what is known of them
-    stays."""
+    stays. What another run found since the listing (UTC) is left as it is."""
     for number, start in enumerate(range(0, len(uris), RECORDINGS_PER_CHUNK)):
         began, chunk_id = datetime.now(UTC), f"{job.run_id}-gone-{number:05d}"
         wanted = uris[start : start + RECORDINGS_PER_CHUNK]
@@ -39,13 +39,16 @@ def gone(lake: Lake, job: Job, uris: Sequence[str]) -> Iterator[ChunkResult]:
             db.register("wanted", pa.table({"uri": pa.array(wanted, pa.string())}))
             rows = arrow(
                 db,
-                "SELECT r.* FROM recordings r JOIN wanted USING (uri) WHERE r.archive = ?",
+                """SELECT r.* FROM recordings r JOIN wanted USING (uri)
+                   WHERE r.archive = ? AND r.state <> 'gone' AND r.processed_at < ?""",
                 job.archive,
+                listed_at,
             )
         rows = rewritten(
             rows, state="gone", processed_at=began, run_id=job.run_id, chunk_id=chunk_id
         )
         tables = {"recordings": rows}
+        faults.reach("gone.made")
         yield ChunkResult(Chunk(chunk_id, ()), tables, 0, 0, 0, 0.0, began, gone=len(rows))
 
 
@@ -61,6 +64,7 @@ class Adopter:
         if not result.known:
             return result
         contents, lacking = self._stored({content for _, content in result.known})
+        faults.reach("adopt.stored")
         now, chunk_id, job = datetime.now(UTC), result.chunk.chunk_id, self.job
         rows = [
             {
@@ -84,6 +88,7 @@ class Adopter:
         tables = dict(result.tables)
         for name, table in more.items():
             tables[name] = pa.concat_tables([tables[name], table]) if name in tables else table
+        faults.reach("adopt.made")
         return replace(result, tables=tables, tagged=result.tagged + len(rows))
 
     def _labels(self, lacking: pa.Table, chunk_id: str) -> pa.Table:

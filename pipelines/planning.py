@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from clsp.checkpoint import resolve
 from pipelines import taxonomy
-from pipelines.archive import FileEntry, archive_id, is_remote
+from pipelines.archive import FileEntry, archive_id, is_remote, why
 from pipelines.audio_info import LIMITED, Limits
 from pipelines.errors import COSTLY, COSTLY_ATTEMPTS, TRANSIENT
 from pipelines.jobs import Chunk, Job, model_key
@@ -105,7 +105,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         settings.kind,
         settings.include,
         settings.exclude,
-        on_error=lambda uri, error: unlisted.append((uri, error.strerror or str(error))),
+        on_error=lambda uri, error: unlisted.append((uri, why(error))),
     )
     lake = Lake(settings.lake, create=create, absent_ok=True)
     known = _known(lake, job.archive)

@@ -34,18 +34,25 @@ VIEWS = {
     "evaluations": "one row per evaluation, question and metric, with its interval",
 }
 
+WRITES = ("copy", "insert", "update", "delete", "merge")
+RUNS_TEXT = ("query", "json_execute_serialized_sql")
+
 
 @contextmanager
 def connect(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that sees the lake as it is now, and no other file on this machine."""
+    # The ledger first, as it is written last: of a chunk that it names, every row is there.
+    names = sorted(schemas.TABLES, key=lambda name: name != "runs")
+    files = {name: lake.files(name) for name in names}
     with duckdb.connect(":memory:") as db:
         db.execute("CREATE SCHEMA stored; CREATE SCHEMA empty")
         for name, schema in schemas.TABLES.items():
-            _raw_view(db, name, lake.files(name), schema)
+            _raw_view(db, name, files[name], schema)
         _views(db)
         folder = str(lake.root).replace("'", "''")
         db.execute(f"SET allowed_directories = ['{folder}/']")
         db.execute("SET enable_external_access = false")
+        db.execute("SET python_enable_replacements = false")  # no variable of ours is a table
         db.execute("SET lock_configuration = true")
         yield db
 
@@ -62,11 +69,16 @@ def run(lake: Lake, sql: str) -> pa.Table:
     Raises QueryError for anything but one query, or with DuckDB's reason.
     """
     with connect(lake) as db:
-        try:
-            _require_query(db, sql)
-            return arrow(db, sql)
-        except duckdb.Error as error:
-            raise QueryError(f"{error}\nThe views are: {', '.join(VIEWS)}") from error
+        return ask(db, sql)
+
+
+def ask(db: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    """`run`, on a connection that is there."""
+    try:
+        _require_query(db, sql)
+        return arrow(db, sql)
+    except duckdb.Error as error:
+        raise QueryError(f"{error}\nThe views are: {', '.join(VIEWS)}") from error
 
 
 def _require_query(db: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -75,12 +87,33 @@ def _require_query(db: duckdb.DuckDBPyConnection, sql: str) -> None:
     if kinds == ["EXPLAIN"]:  # EXPLAIN ANALYZE runs what it explains
         inner = re.sub(r"^\s*EXPLAIN(\s*\(.*?\))?(\s+ANALYZE)?\b", "", sql, flags=re.I | re.S)
         kinds = [statement.type.name for statement in db.extract_statements(inner)]
-    if kinds not in (["SELECT"], ["MULTI"]):  # MULTI is what a PIVOT becomes
-        found = ", ".join(kinds) or "nothing"
+    written = _written(sql)
+    if kinds not in (["SELECT"], ["MULTI"]) or written:  # MULTI is what a PIVOT becomes
+        found = ", ".join([*kinds, *written]) or "nothing"
         raise QueryError(
             f"expected one query that reads, found {found}. To keep an answer, redirect it: "
             f"clsp sql ... --format parquet > FILE\nThe views are: {', '.join(VIEWS)}"
         )
+
+
+def _written(sql: str) -> list[str]:
+    """What would write from within a query: a COPY or the like in a WITH clause, where alone DuckDB
+    takes one; and what runs SQL out of text, where one could hide."""
+    text = sql.encode()
+    marks = [(at, kind.name) for at, kind in duckdb.tokenize(sql)]
+    ends = [*(at for at, _ in marks), len(text)][1:]
+    words = [
+        text[at:end].decode().strip().strip('"').lower()
+        for (at, kind), end in zip(marks, ends, strict=True)
+        if kind != "comment"
+    ]
+    found = [
+        word
+        for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False)
+        if (word in WRITES and before.endswith("("))
+        or (word in RUNS_TEXT and after.startswith("("))
+    ]
+    return [f"{word.upper()} within it" for word in found]
 
 
 def _raw_view(

@@ -1,7 +1,9 @@
-"""Cuts a recording into the segments that the model hears: the whole of it, or fixed windows.
+"""Cuts a recording into the segments that the model hears: the whole of it, fixed windows, or the
+stretches in which somebody speaks.
 
 Knows samples, seconds and channels. Does not know formats, models or tables. Reads block by block
-and holds one segment of each channel at a time, however long the recording.
+and holds one segment of each channel (where it looks for speech, two) at a time, however long the
+recording.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -28,17 +31,25 @@ MIN_DURATION_S = 0.25  # under this the model's answers mean little
 # not, is under it (-84 dBFS at most), and the faintest speech that can be made out is not.
 SILENT_DBFS = -80.0
 
+DEFAULT_SPEECH_S = 30.0  # longest, as of windows
+MIN_SPEECH_S = 3.0  # of a longest: it is cut in its second half, and what is left needs a second
+# The weights in pipelines/voice.py and, after the dash, the rules in pipelines/utterances.py: bump
+# it when the same recording would be cut elsewhere. Part of the key, so that it is cut again.
+VOICE_KEY = "silero6.2.3-1"
+
 _VALID = (
     "Expected `whole`, `windows`, `windows:LENGTH` or `windows:LENGTH/HOP` in seconds, such as "
     f"`windows:10/5`, with {MIN_WINDOW_S:g} <= LENGTH <= {MAX_WHOLE_S:g} "
-    f"and {MIN_HOP_S:g} <= HOP <= LENGTH"
+    f"and {MIN_HOP_S:g} <= HOP <= LENGTH; or `vad` or `vad:LONGEST`, such as `vad:15`, with "
+    f"{MIN_SPEECH_S:g} <= LONGEST <= {MAX_WHOLE_S:g}"
 )
+_SPEECH = re.compile(r"vad(?::(\d+(?:\.\d+)?))?")
 _WINDOWS = re.compile(r"windows(?::(?P<length>\d+(?:\.\d+)?)(?:/(?P<hop>\d+(?:\.\d+)?))?)?")
 
 
 @dataclass(frozen=True)
 class SegmentPolicy:
-    """How recordings are cut. `length_s` and `hop_s` are None for `whole`.
+    """How recordings are cut. `length_s` and `hop_s` are of windows, `longest_s` is of speech.
 
     channels: `mix` (their mean), `split` (each cut by itself), `left` or `right` (the first or the
     second alone).
@@ -49,16 +60,23 @@ class SegmentPolicy:
     | `windows` | 30 s each, end to end: `windows:30/30` |
     | `windows:10` | 10 s each, end to end |
     | `windows:10/5` | 10 s each, one every 5 s |
+    | `vad` | where somebody speaks, 1 to 30 s each: `vad:30` |
+    | `vad:15` | the same, 1 to 15 s each |
     """
 
     length_s: float | None = None
     hop_s: float | None = None
     channels: str = "mix"
+    longest_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.channels not in CHANNELS:
             raise SettingsError(f"channels {self.channels!r}: expected one of {list(CHANNELS)}")
-        length, hop = self.length_s, self.hop_s
+        length, hop, longest = self.length_s, self.hop_s, self.longest_s
+        if longest is not None and (
+            length is not None or not MIN_SPEECH_S <= longest <= MAX_WHOLE_S
+        ):
+            raise SettingsError(f"speech of at most {longest} s cannot be cut. {_VALID}.")
         if length is None and hop is None:
             return
         if (
@@ -74,6 +92,8 @@ class SegmentPolicy:
         """The policy a user wrote. Raises SettingsError, which lists what is valid."""
         if text == "whole":
             return cls(channels=channels)
+        if match := _SPEECH.fullmatch(text):
+            return cls(channels=channels, longest_s=float(match[1] or DEFAULT_SPEECH_S))
         match = _WINDOWS.fullmatch(text)
         if match is None:
             raise SettingsError(f"segments {text!r} are not known. {_VALID}.")
@@ -82,9 +102,9 @@ class SegmentPolicy:
 
     @property
     def key(self) -> str:
-        """The one way to write this policy, which the tables hold: what `parse` reads, and after
-        a `+` the channels where they are not mixed."""
-        text = "whole"
+        """The one way to write this policy, which the tables hold: what `parse` reads; of speech
+        after an `@` what finds it; after a `+` the channels where they are not mixed."""
+        text = "whole" if self.longest_s is None else f"vad:{_number(self.longest_s)}@{VOICE_KEY}"
         if self.length_s is not None and self.hop_s is not None:
             text = f"windows:{_number(self.length_s)}/{_number(self.hop_s)}"
         return text if self.channels == "mix" else f"{text}+{self.channels}"
@@ -114,17 +134,23 @@ class Segment:
 
 
 def cut(policy: SegmentPolicy, recording: Recording) -> Iterator[Segment]:
-    """The recording's segments, in order; they hold every sample of it.
+    """The recording's segments, those of one channel in order. A recording that ends early gives
+    the segments of what there is; `recording.truncated` then says why.
 
-    Windows start every `hop_s`. The last one takes what is left: shorter than a window, or up to
-    1 s longer, because less than 1 s of new samples joins the window before. No window lies within
-    another. `split` gives each span once for every channel. Holds one window, 1 s and one block of
-    samples at most, of each channel.
-
-    A recording that ends early gives the segments of what there is; `recording.truncated` then says
-    why. Raises RecordingError: too_short under 0.25 s (truncated, where there should be more),
-    too_long when the whole is over 60 s, silent, and what `Recording.channel_blocks` raises.
+    Raises RecordingError: too_short under 0.25 s (truncated, where there should be more), too_long
+    when the whole is over 60 s, silent, no_speech, and what `Recording.channel_blocks` raises.
     Segments given before an error do not count.
+    """
+    if policy.longest_s is not None:
+        return _speech(policy, policy.longest_s, recording)
+    return _windows(policy, recording)
+
+
+def _windows(policy: SegmentPolicy, recording: Recording) -> Iterator[Segment]:
+    """They hold every sample. Windows start every `hop_s`. The last one takes what is left: shorter
+    than a window, or up to 1 s longer, because less than 1 s of new samples joins the window
+    before. No window lies within another. `split` gives each span once for every channel. Holds one
+    window, 1 s and one block of samples at most, of each channel.
     """
     rate = recording.info.sample_rate
     if policy.length_s is None or policy.hop_s is None:
@@ -157,12 +183,67 @@ def cut(policy: SegmentPolicy, recording: Recording) -> Iterator[Segment]:
             yield from segments(samples[:length])
             samples, start = samples[hop:], start + hop
         parts, held = [samples], len(samples)
-    if start == 0 and held < MIN_DURATION_S * rate:
-        text = f"{held / rate:.3f} s long, the model needs {MIN_DURATION_S:g} s to judge"
+    _check(policy, recording, start + held, level)
+    yield from segments(np.concatenate(parts))
+
+
+def _speech(policy: SegmentPolicy, longest_s: float, recording: Recording) -> Iterator[Segment]:
+    """They hold what is speech and what lies close around it (see pipelines.utterances), and do not
+    overlap. `split` listens to each channel by itself. Holds two segments and one block of samples
+    at most, of each channel.
+    """
+    from pipelines.utterances import FRAME_S, Utterances
+    from pipelines.voice import VoiceActivity  # torch
+
+    rate = recording.info.sample_rate
+    channels: list[tuple[int | None, Utterances]] = []
+    activity: VoiceActivity | None = None
+    held = np.zeros((0, 0), np.float32)
+    start = found = 0
+    level = _Level()
+
+    def segments(at: int, spans: Iterator[tuple[int, int]]) -> Iterator[Segment]:
+        for first, end in spans:
+            begin, stop = (
+                min(round(frame * FRAME_S * rate), start + len(held)) for frame in (first, end)
+            )
+            alone = held[begin - start : stop - start, at].copy()
+            yield Segment(begin, stop, alone, rate, channels[at][0])
+
+    for block in recording.channel_blocks(policy.channels):
+        if activity is None:
+            activity = VoiceActivity(rate, block.shape[1])
+            numbers = _numbers(policy.channels, block.shape[1])
+            channels = [(number, Utterances(longest_s)) for number in numbers]
+            held = block[:0]
+        level.add(block)
+        held = np.concatenate([held, block])
+        likely = activity.push(block)
+        for at, (_, spans) in enumerate(channels):
+            for segment in segments(at, spans.push(likely[:, at])):
+                found += 1
+                yield segment
+        needed = round(min(spans.needed for _, spans in channels) * FRAME_S * rate)
+        held, start = held[needed - start :], needed
+    _check(policy, recording, start + len(held), level)
+    likely = activity.finish() if activity else held
+    for at, (_, spans) in enumerate(channels):
+        for segment in segments(at, chain(spans.push(likely[:, at]), spans.finish())):
+            found += 1
+            yield segment
+    if not found:
+        text = "no speech was found in it. --segments windows tags it all the same"
+        raise recording.truncated or recording.error(FailureKind.NO_SPEECH, text)
+
+
+def _check(policy: SegmentPolicy, recording: Recording, samples: int, level: _Level) -> None:
+    """Is there enough to judge? Raises RecordingError: too_short, silent; truncated."""
+    seconds = samples / recording.info.sample_rate
+    if seconds < MIN_DURATION_S:
+        text = f"{seconds:.3f} s long, the model needs {MIN_DURATION_S:g} s to judge"
         raise recording.truncated or recording.error(FailureKind.TOO_SHORT, text)
     if level.dbfs < SILENT_DBFS:
         raise recording.truncated or _silent(recording, policy.channels, level.dbfs)
-    yield from segments(np.concatenate(parts))
 
 
 class _Level:

@@ -23,6 +23,7 @@ class TagSettings:
     | model          | `tiny`, `yfyeung/CLSP` or a folder                            | tiny       |
     | taxonomy       | YAML file of attributes and styles                            | built in   |
     | segments       | `whole`, `windows`, `windows:LENGTH`, `windows:LENGTH/HOP` (s) | windows    |
+    |                | or where somebody speaks: `vad`, `vad:LONGEST` (s)            |            |
     | channels       | `mix`, `split` (each by itself), `left`, `right` (the first, second) | mix |
     | executor       | `local` (this process) or `ray` (actors)                      | local      |
     | ray_address    | a cluster's address; without one Ray starts on this machine   |            |

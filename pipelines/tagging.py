@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines import faults
 from pipelines.archive import FileEntry
 from pipelines.errors import FailureKind, LakeError, RecordingError
 from pipelines.executors import OnFile, executor, ignore_file
@@ -70,6 +71,7 @@ class RunReport:
 
 def results(plan: Plan, on_file: OnFile = ignore_file) -> Iterator[ChunkResult]:
     """Do what is planned: one result for each chunk, ready to commit, as they come."""
+    faults.reach("run.planned")
     if plan.unlisted:
         yield _unlisted(plan)
     if plan.chunks:
@@ -79,11 +81,12 @@ def results(plan: Plan, on_file: OnFile = ignore_file) -> Iterator[ChunkResult]:
     if plan.relabel:
         yield from relabel(Lake(plan.settings.lake), plan.job, plan.relabel)
     if plan.gone:  # last: what has moved is here by its new name before the old one goes
-        yield from gone(Lake(plan.settings.lake), plan.job, plan.gone)
+        yield from gone(Lake(plan.settings.lake), plan.job, plan.gone, plan.started_at)
 
 
 def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
     """Put one result into the lake. Raises LakeError."""
+    faults.reach("commit.begin")
     files = result.tagged + result.failed
     lake.commit(
         {**result.tables, "recordings": _counted(plan, result.tables["recordings"])},
@@ -99,6 +102,7 @@ def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
             "audio_s": result.audio_s,
         },
     )
+    faults.reach("commit.done")
     return ChunkReport(
         chunk_id=result.chunk.chunk_id,
         files=files,
@@ -149,6 +153,7 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
         seconds=(datetime.now(UTC) - plan.started_at).total_seconds(),
     )
     if chunks:
+        faults.reach("run.balanced")
         lake.commit(
             {},
             {
@@ -163,6 +168,7 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
                 "audio_s": report.audio_s,
             },
         )
+        faults.reach("run.done")
     return report
 
 

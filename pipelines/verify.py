@@ -65,6 +65,12 @@ def verify(lake: Lake, deep: bool = False) -> list[Finding]:
 def _files(lake: Lake, deep: bool) -> Iterator[Finding]:
     for name in schemas.TABLES:
         folder = lake.root / name
+        # Before the log: what is committed in between is no stray.
+        there = sorted(
+            str(path.relative_to(folder))
+            for path in folder.rglob("*.parquet")
+            if path.relative_to(folder).parts[0] != "_delta_log"
+        )
         logged = lake.log(name)
         wrong = [
             f"{row['path']}: {reason}"
@@ -76,12 +82,7 @@ def _files(lake: Lake, deep: bool) -> Iterator[Finding]:
         check = "every page of every file can be read" if deep else "files are as the log says"
         yield _finding(check, name, wrong, RESTORE)
         known = {row["path"] for row in logged}
-        strays = sorted(
-            str(path.relative_to(folder))
-            for path in folder.rglob("*.parquet")
-            if path.relative_to(folder).parts[0] != "_delta_log"
-        )
-        strays = [path for path in strays if path not in known]
+        strays = [path for path in there if path not in known]
         yield _finding(
             "no file but those of the current version", name, strays, LEFT_OVER, harmful=False
         )

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from clsp.errors import CheckpointMismatch, TransientError
-from pipelines import schemas
+from pipelines import faults, schemas
 from pipelines.archive import FileEntry, content_hash, open_local
 from pipelines.audio import open_recording
 from pipelines.errors import ArchiveUnreachable, FailureKind, RecordingError
@@ -66,6 +66,7 @@ class Worker:
                 "Give every node the same files"
             )
         self.labeller = Labeller(self.model, job.taxonomy)
+        faults.reach("worker.ready")
 
     def ping(self) -> str:
         """Proof of life for whoever started this worker elsewhere."""
@@ -78,6 +79,7 @@ class Worker:
 
         on_file is called after each file with the audio seconds it held.
         """
+        faults.reach("worker.chunk")
         started = datetime.now(UTC)
         outcomes: list[Outcome] = []
         window: list[tuple[Outcome, int, np.ndarray]] = []
@@ -176,6 +178,7 @@ class Worker:
             with fetched(outcome.entry) as path:
                 outcome.content_hash = content_hash(path)
                 outcome.known = bytes.fromhex(outcome.content_hash) in self.job.known
+                faults.reach("worker.fetched")
                 yield outcome.content_hash
                 if outcome.known:
                     yield None
@@ -186,9 +189,10 @@ class Worker:
                         samples, rate = segment.samples, segment.sample_rate
                         features = fbank(torch.from_numpy(to_16k(samples, rate)))
                         outcome.spans.append((segment.without_samples(), loudness(samples, rate)))
-                        outcome.duration_s = segment.end_s
                         yield segment.end_s - segment.start_s, features.numpy()
+                    outcome.duration_s = recording.decoded_s
                     outcome.truncated = recording.truncated
+                    faults.reach("worker.decoded")
             yield None
         except RecordingError as error:
             yield error
@@ -212,6 +216,7 @@ class Worker:
                     members, vectors.float().cpu().numpy(), strict=True
                 ):
                     outcome.embeddings[index] = vector
+                faults.reach("worker.embedded")
 
     # ---- tables -----------------------------------------------------------------------------
 
@@ -259,6 +264,7 @@ class Worker:
             "labels": labels_table(self.labeller, vectors, ids, key, chunk.chunk_id),
         }
         failed = sum(o.failure is not None for o in outcomes)
+        faults.reach("worker.result")
         return ChunkResult(
             chunk=chunk,
             tables=tables,

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from clsp.errors import InputError
-from pipelines.archive import FileEntry, is_remote, list_archive
+from pipelines.archive import FileEntry, archive_id, is_remote, list_archive
 from pipelines.datasets.items import Dataset, Item, Skipped
+from pipelines.redaction import redacted
 
 NO_FILE = "no such file"
 
@@ -38,7 +39,8 @@ def local_file(path: str | Path, expected: str) -> Path:
 
 def local_path(path: str | Path) -> Path:
     if is_remote(str(path)):
-        raise InputError(f"{str(path)!r} is remote: data sets are read from local paths; copy it")
+        shown = archive_id(str(path))
+        raise InputError(f"{shown!r} is remote: data sets are read from local paths; copy it")
     return Path(path).expanduser().absolute()
 
 
@@ -140,5 +142,5 @@ def span(start_s: float | None, end_s: float | None) -> None:
 
 
 def brief(value: Any) -> str:
-    written = repr(value)
+    written = redacted(repr(value))
     return written if len(written) <= 60 else written[:57] + "..."

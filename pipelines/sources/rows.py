@@ -33,6 +33,7 @@ from pipelines.archive import (
     without_credentials,
 )
 from pipelines.errors import FailureKind
+from pipelines.redaction import redacted
 
 FILE = ("uri", "path", "file", "audio")  # columns that name the file; the first that is filled
 STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "webhdfs", "oss", "hf")
@@ -201,9 +202,9 @@ def metadata_text(metadata: Mapping[str, Any]) -> str | None:
     if not metadata:
         return None
     hidden = {
-        key: archive_id(value)
+        key: archive_id(value) if isinstance(value, str) else redacted(repr(value))
         for key, value in metadata.items()
-        if key in FILE and isinstance(value, str) and is_remote(value)
+        if key in FILE and (is_remote(value) if isinstance(value, str) else value is not None)
     }
     text = json.dumps(_plain({**metadata, **hidden}), sort_keys=True, ensure_ascii=False)
     if (size := len(text.encode())) > METADATA_BYTES:

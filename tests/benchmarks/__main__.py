@@ -21,6 +21,8 @@ import clsp
 from clsp.features import fbank
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag
+from pipelines.utterances import Utterances
+from pipelines.voice import VoiceActivity
 
 REPEATS = 3
 CLIPS = 120
@@ -54,6 +56,24 @@ def speech_lengths(n: int) -> list[int]:
     """Samples of clips as long as utterances are: lognormal about 5 s, 1 to 20 s."""
     drawn = np.random.default_rng(0).lognormal(np.log(5.0), 0.6, n)
     return [int(s * SAMPLE_RATE) for s in drawn.clip(1.0, 20.0)]
+
+
+def voice_activity() -> dict[str, object]:
+    """CPU ms for a second of audio: resampling, the network, and what finds the spans."""
+    found: dict[str, object] = {"name": "voice activity, CPU ms per audio second"}
+    for rate in (SAMPLE_RATE, 44_100):
+        noise = np.random.default_rng(0).normal(0, 0.05, (120 * rate, 1)).astype(np.float32)
+
+        def listen(rate: int = rate, noise: np.ndarray = noise) -> None:
+            activity, spans = VoiceActivity(rate, 1), Utterances(30.0)
+            for at in range(0, len(noise), 1 << 16):
+                list(spans.push(activity.push(noise[at : at + (1 << 16)])[:, 0]))
+            list(spans.push(activity.finish()[:, 0]))
+            list(spans.finish())
+
+        found[f"{rate} Hz"] = round(statistics.median(seconds(listen)) / 120 * 1000, 2)
+    print(f"{found['name']}: {found['16000 Hz']} (16 kHz), {found['44100 Hz']} (44.1 kHz)")
+    return found
 
 
 @torch.inference_mode()
@@ -105,6 +125,7 @@ def main() -> None:
         results.append(
             ratio("whole tag run / run with nothing to do", runs, seconds(lambda: tag(settings)))
         )
+    results.append(voice_activity())
     machine = {
         "cpu": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),

@@ -44,7 +44,7 @@ POLICIES = [
     SegmentPolicy(length, hop, channels)
     for length, hop in ((None, None), (30.0, 30.0), (1.0, 0.4))
     for channels in ("mix", "split", "left", "right")
-]
+] + [SegmentPolicy(longest_s=3.0, channels=channels) for channels in ("mix", "split")]
 PROGRAM = ("-m", "tests.faults.fuzz_decoder")
 # What each format's headers count in: where a single edited number does most.
 WIDTHS = (1, 2, 4, 8)

@@ -1,0 +1,96 @@
+"""Walks a tree of folders in the order of its uris, and tells which names are wanted.
+
+Knows entries, patterns and folders; whatever scans one folder, a disk or a store, is handed in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+OnError = Callable[[str, OSError], None]  # (uri, why)
+Fail = Callable[[str, OSError], None]  # (name in the folder, why)
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of an archive."""
+
+    uri: str  # posix path below the archive's root; for a source that is one file, its name
+    path: str  # what opens it: an absolute local path or an fsspec URL
+    size_bytes: int  # 0 where a remote store does not tell
+    version: str  # the same version means the same content
+    metadata: str | None = None  # a JSON object: what a list says of it besides where it is
+    piece: tuple[int, int] | None = None  # offset and size in `path`, unpacked: a tar's member
+    refusal: tuple[str, str] | None = None  # a FailureKind and why: is never opened
+
+
+@dataclass(frozen=True)
+class Node:
+    """One name in a folder. `inode` is set on local folders and guards against symlink loops."""
+
+    name: str
+    path: str
+    is_folder: bool
+    size_bytes: int = 0
+    version: str = ""
+    inode: tuple[int, int] | None = None
+
+    @property
+    def sort_key(self) -> str:
+        # With the slash, walking depth first visits the uris in their plain string order.
+        return self.name + "/" if self.is_folder else self.name
+
+
+Scan = Callable[[str, Fail], Iterable[Node]]
+
+
+def walk(
+    scan: Scan,
+    folder: Node,
+    prefix: str,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    on_error: OnError,
+    inside: tuple[tuple[int, int], ...] = (),
+) -> Iterator[FileEntry]:
+    """The files below `folder`, whose uri is `prefix`; `inside` holds the folders being visited."""
+    if folder.inode is not None:
+        if folder.inode in inside:
+            return
+        inside = (*inside, folder.inode)
+
+    def excluded(uri: str) -> bool:
+        return any(matches(uri, pattern) for pattern in exclude)
+
+    def fail(name: str, exc: OSError) -> None:
+        if not excluded(uri := prefix + as_text(name)):
+            on_error(uri, exc)
+
+    try:
+        nodes = sorted(scan(folder.path, fail), key=lambda node: node.sort_key)
+    except OSError as exc:
+        on_error(prefix.rstrip("/"), exc)
+        return
+    for node in nodes:
+        uri = prefix + node.name
+        if excluded(uri):
+            continue
+        if node.is_folder:
+            yield from walk(scan, node, uri + "/", include, exclude, on_error, inside)
+        elif not include or any(matches(uri, pattern) for pattern in include):
+            yield FileEntry(uri, node.path, node.size_bytes, node.version)
+
+
+def matches(uri: str, pattern: str) -> bool:
+    """Whether a pattern, as pipelines/archive.py describes them, fits a uri."""
+    return fnmatchcase(uri, pattern) or (
+        pattern.startswith("**/") and fnmatchcase(uri, pattern.removeprefix("**/"))
+    )
+
+
+def as_text(name: str) -> str:
+    """A file name as valid UTF-8: bytes that are not become `\\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
