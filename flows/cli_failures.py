@@ -30,6 +30,7 @@ class Kind(StrEnum):
     EMPTY = "empty"
     TOO_SHORT = "too_short"
     SILENT = "silent"
+    NO_SPEECH = "no_speech"
     TOO_LONG = "too_long"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"

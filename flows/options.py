@@ -8,6 +8,7 @@ import typer
 
 class ExecutorName(StrEnum):
     local = "local"
+    process = "process"
     ray = "ray"
 
 
@@ -30,7 +31,11 @@ SegmentsOption = Annotated[
     ),
 ]
 ExecutorOption = Annotated[
-    ExecutorName, typer.Option("--executor", help="In this process, or on Ray actors.")
+    ExecutorName,
+    typer.Option(
+        "--executor",
+        help="In this process, in child processes (what kills one costs one file), on Ray actors.",
+    ),
 ]
 RayAddressOption = Annotated[
     str | None,
@@ -42,7 +47,10 @@ RayAddressOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", help="Ray actors; else one per GPU, or one per 4 CPUs."),
+    typer.Option(
+        "--workers",
+        help="Child processes (else 1), or Ray actors (else one per GPU, or one per 4 CPUs).",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 if any file failed.")]

@@ -1,4 +1,5 @@
-"""Where chunks are processed: in this process, or by Ray actors. One interface, the same results.
+"""Where chunks are processed: in this process, in child processes, or by Ray actors. One interface,
+the same results.
 
     with executor(settings, job) as run:
         for result in run(chunks): ...
@@ -14,14 +15,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-
 from pipelines import faults
-from pipelines.errors import FailureKind, RecordingError, WorkerLost, WorkerNotStarted
-from pipelines.jobs import Chunk, ChunkResult, Job, Outcome, recordings_table
+from pipelines.children import children
+from pipelines.errors import FailureKind, WorkerLost, WorkerNotStarted
+from pipelines.jobs import Chunk, ChunkResult, Job, halves, lost
 from pipelines.settings import TagSettings
 from pipelines.worker import Worker
 
@@ -41,9 +40,14 @@ def ignore_file(audio_s: float) -> None:
 @contextmanager
 def executor(settings: TagSettings, job: Job, on_file: OnFile = ignore_file) -> Iterator[Run]:
     """The executor that the settings name. on_file is called in the driver: for each file as it
-    is done (local), for each file of a chunk when the chunk is (ray)."""
+    is done; on Ray, for each file of a chunk when the chunk is."""
     if settings.executor == "ray":
         with _ray_executor(settings, job, on_file) as run:
+            yield run
+    elif settings.executor == "process":
+        count = settings.workers or 1
+        threads = max(1, len(os.sched_getaffinity(0)) // count)
+        with children(replace(job, threads=threads), count, on_file) as run:
             yield run
     else:
         worker = Worker(job)
@@ -176,7 +180,7 @@ def _schedule(
             if task.chunk and task.suspect and len(task.chunk.entries) == 1:
                 result = _lost(job, task.chunk, error)
             elif task.chunk:
-                suspects.extend(_halves(task.chunk) if task.suspect else [task.chunk])
+                suspects.extend(halves(task.chunk) if task.suspect else [task.chunk])
             # Until it is back, whatever the actor is given fails at once, guilty or not.
             asked[task.actor] += 1
             if asked[task.actor] > RESTART_PINGS:
@@ -191,24 +195,9 @@ def _schedule(
             yield result
 
 
-def _halves(chunk: Chunk) -> list[Chunk]:
-    middle = len(chunk.entries) // 2
-    return [
-        Chunk(f"{chunk.chunk_id}{side}", entries)
-        for side, entries in (("a", chunk.entries[:middle]), ("b", chunk.entries[middle:]))
-    ]
-
-
 def _lost(job: Job, chunk: Chunk, error: Exception) -> ChunkResult:
-    """The one file that killed its worker, alone, twice or more: a failure row."""
     from ray.exceptions import OutOfMemoryError
 
     memory = isinstance(error, OutOfMemoryError)  # Ray's memory monitor stopped it
-    failure = RecordingError(
-        FailureKind.OUT_OF_MEMORY if memory else FailureKind.WORKER_LOST,
-        f"the worker died each time it was given this file ({type(error).__name__}); "
-        "look at the file, or give workers more memory",
-    )
-    outcome = Outcome(chunk.entries[0], error=failure)
-    rows: dict[str, pa.Table] = {"recordings": recordings_table(job, chunk.chunk_id, [outcome])}
-    return ChunkResult(chunk, rows, 0, 1, 0, 0.0, datetime.now(UTC))
+    kind = FailureKind.OUT_OF_MEMORY if memory else FailureKind.WORKER_LOST
+    return lost(job, chunk, type(error).__name__, kind)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipelines import schemas
 from pipelines.archive import FileEntry
 from pipelines.audio_info import AudioInfo, Limits
-from pipelines.errors import RecordingError
+from pipelines.errors import FailureKind, RecordingError
 from pipelines.redaction import redacted
 from pipelines.samples import Loudness
 from pipelines.segments import Segment, SegmentPolicy
@@ -139,3 +139,25 @@ def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa
             }
         )
     return pa.Table.from_pylist(rows, schemas.RECORDINGS)
+
+
+def halves(chunk: Chunk) -> list[Chunk]:
+    """To find the file that kills whoever is given it."""
+    middle = len(chunk.entries) // 2
+    return [
+        Chunk(f"{chunk.chunk_id}{side}", entries)
+        for side, entries in (("a", chunk.entries[:middle]), ("b", chunk.entries[middle:]))
+    ]
+
+
+def lost(
+    job: Job, chunk: Chunk, how: str, kind: FailureKind = FailureKind.WORKER_LOST
+) -> ChunkResult:
+    """The one file that killed its worker, alone, twice or more: a failure row."""
+    text = (
+        f"the worker died each time it was given this file ({how}); look at the file, or give "
+        "workers more memory"
+    )
+    outcome = Outcome(chunk.entries[0], error=RecordingError(kind, text))
+    rows = {"recordings": recordings_table(job, chunk.chunk_id, [outcome])}
+    return ChunkResult(chunk, rows, 0, 1, 0, 0.0, datetime.now(UTC))

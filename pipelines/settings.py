@@ -7,7 +7,7 @@ from pipelines.audio_info import CHANNELS, Limits
 from pipelines.errors import SettingsError
 from pipelines.sources import KINDS
 
-EXECUTORS = ("local", "ray")
+EXECUTORS = ("local", "process", "ray")
 LIMITS = Limits()
 
 
@@ -25,9 +25,11 @@ class TagSettings:
     | segments       | `whole`, `windows`, `windows:LENGTH`, `windows:LENGTH/HOP` (s) | windows    |
     |                | or where somebody speaks: `vad`, `vad:LONGEST` (s)            |            |
     | channels       | `mix`, `split` (each by itself), `left`, `right` (the first, second) | mix |
-    | executor       | `local` (this process) or `ray` (actors)                      | local      |
+    | executor       | `local` (this process), `process` (child processes: what kills |           |
+    |                | one costs one file) or `ray` (actors)                         | local      |
     | ray_address    | a cluster's address; without one Ray starts on this machine   |            |
-    | workers        | Ray actors; one per GPU, else one per 4 CPUs                  | by machine |
+    | workers        | child processes (else 1); Ray actors (else one per GPU, or one |           |
+    |                | per 4 CPUs)                                                   | by machine |
     | device         | `auto`, `cpu`, `cuda`                                         | auto       |
     | batch_s        | seconds of audio in one batch, padding included               | 60         |
     | decode_threads | threads that decode, in each worker                           | 2          |

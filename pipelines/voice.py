@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import warnings
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -152,7 +153,9 @@ def network() -> Network:
             "Install what requirements.lock names (make setup)"
         )
     # Only the weights are taken of it; a scripted module runs no Python, and its hash is known.
-    held = torch.jit.load(io.BytesIO(data), map_location="cpu").state_dict()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch would rather have exports
+        held = torch.jit.load(io.BytesIO(data), map_location="cpu").state_dict()
     made = Network().eval()
     made.load_state_dict(
         {

@@ -3,10 +3,11 @@
     python -m tests.faults.crash_matrix --executor local --executor ray
 
 A run with every kind of change to its archive is killed the first and the middle time that it
-reaches each point of pipelines.faults; on Ray the middle time, and at few points of the driver. A
-point within a Ray actor costs the actor, once, and the run itself must recover; at any other the
-run dies and is run again. Rows must be equal, every column but which run wrote them and when, and
-`clsp verify` must find nothing. Exit status 1 otherwise.
+reaches each point of pipelines.faults; where workers are processes of their own (`process`, `ray`)
+the middle time, and at few points of the driver. There a point within a worker costs the worker,
+once, and the run itself must recover; at any other the run dies and is run again. Rows must be
+equal, every column but which run wrote them and when, and `clsp verify` must find nothing. Exit
+status 1 otherwise.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ from tests.faults.runs import (
 
 # What tagging does not reach.
 ELSEWHERE = {"append.evaluations", "appended.evaluations"}
-# Of a driver on Ray these alone, unless asked: its steps are those of the local executor, and each
-# run waits for an actor to import everything.
-ON_RAY = {"commit.begin", "append.labels", "append.runs", "commit.done", "run.balanced"}
+# Of the driver of workers apart these alone, unless asked: its steps are those of the local
+# executor, and each run waits for a worker to import everything.
+APART = ("process", "ray")
+OF_THEM = {"commit.begin", "append.labels", "append.runs", "commit.done", "run.balanced"}
 
 
 class Matrix:
@@ -71,11 +73,11 @@ class Matrix:
         return TagSettings(str(self.archive), str(lake), **SETTINGS | more)
 
     def cases(self, only: list[str] | None = None) -> Iterator[tuple[str, int]]:
-        """Points, and which time they are reached: the first and the middle; on Ray the middle."""
-        ray = self.settings.get("executor") == "ray"
-        for point in only or (sorted(WORKER.keys() | ON_RAY) if ray else POINTS):
+        """Points, and which time they are reached: first and middle, or the middle alone."""
+        apart = self.settings.get("executor") in APART
+        for point in only or (sorted(WORKER.keys() | OF_THEM) if apart else POINTS):
             middle = (self.reached[point] + 1) // 2
-            for count in sorted({middle} if ray else {1, middle}):
+            for count in sorted({middle} if apart else {1, middle}):
                 if count:
                     yield point, count
 
@@ -87,7 +89,7 @@ class Matrix:
         marker.unlink(missing_ok=True)
         run = self.runs.start(self.tagging(lake), f"{point}:{count}=kill@{marker}")
         status = run.wait()
-        survives = self.settings.get("executor") == "ray" and point in WORKER
+        survives = self.settings.get("executor") in APART and point in WORKER
         wrong = ""
         if not marker.exists():
             wrong = "the point was not reached"

@@ -1,0 +1,160 @@
+"""Workers in child processes on this machine: what kills one costs a file, not the run.
+
+A decoder is C code that reads what anyone sent; where it crashes, or the machine runs out of
+memory, the process is gone. Here that is a child: its chunk is tried again by a new one, in halves,
+until the file that kills workers stands alone and becomes a failure. Knows nothing of lakes, plans
+or Ray.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from pipelines.errors import WorkerLost, WorkerNotStarted
+from pipelines.jobs import Chunk, ChunkResult, Job, halves, lost
+from pipelines.worker import Worker
+
+MOST_STARTS = 3  # in a row that come to nothing
+END_S = 5.0  # for a child to end by itself
+
+Make = Callable[[Job], Worker]
+
+
+@dataclass
+class Child:
+    """A process with a worker in it, and what it was given."""
+
+    pipe: Connection
+    process: Any
+    chunk: Chunk | None = None
+    suspect: bool = False  # a worker died with it before
+    ready: bool = False  # has its model
+
+    def give(self, chunk: Chunk, suspect: bool) -> None:
+        self.chunk, self.suspect = chunk, suspect
+        with suppress(OSError):  # it is dead: found out on reading
+            self.pipe.send(chunk)
+
+    def died_of(self) -> str:
+        self.process.join(END_S)
+        code = self.process.exitcode
+        if code is None or code >= 0:
+            return f"exit status {code}"
+        return signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
+
+    def end(self) -> None:
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join(END_S)
+        if self.process.is_alive():
+            self.process.kill()
+
+
+@contextmanager
+def children(
+    job: Job, count: int, on_file: Callable[[float], None], make: Make = Worker
+) -> Iterator[Callable[[Iterable[Chunk]], Iterator[ChunkResult]]]:
+    """What processes chunks on `count` children, each with its share of the CPUs: see
+    pipelines.executors. The children start at once, and end with the context."""
+    there = [_start(job, make) for _ in range(count)]
+    try:
+        yield lambda chunks: _schedule(there, chunks, job, on_file, make)
+    finally:
+        for child in there:
+            child.end()
+
+
+def _start(job: Job, make: Make) -> Child:
+    spawn = multiprocessing.get_context("spawn")  # a fork would share torch's threads, and locks
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(theirs, job, make), daemon=True)
+    process.start()
+    theirs.close()  # so that its end is seen
+    return Child(ours, process)
+
+
+def _serve(pipe: Connection, job: Job, make: Make) -> None:
+    """The child: chunks in, results out, until nobody is there any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which ends us
+    try:
+        try:
+            worker = make(job)
+        except Exception as error:  # of any class, which the driver might not be able to read
+            text = f"a worker cannot start: {type(error).__name__}: {error}"
+            return pipe.send(("error", WorkerNotStarted(text)))
+        pipe.send(("ready", None))
+        while True:
+            result = worker.process(pipe.recv(), lambda audio_s: pipe.send(("file", audio_s)))
+            pipe.send(("done", result))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(0)  # the driver is gone; decode threads need not end well
+
+
+def _schedule(
+    there: list[Child],
+    chunks: Iterable[Chunk],
+    job: Job,
+    on_file: Callable[[float], None],
+    make: Make,
+) -> Iterator[ChunkResult]:
+    """Keep every child busy, hand out results as they come, bisect what kills one.
+
+    Raises WorkerNotStarted, and WorkerLost when they die before they are ready. A fault of ours
+    within a worker is a death like another: its traceback is on standard error.
+    """
+    waiting, again = ((chunk, False) for chunk in chunks), deque[tuple[Chunk, bool]]()
+    starts = 0
+
+    def feed(child: Child) -> None:
+        work = again.popleft() if again else next(waiting, None)
+        if work:
+            child.give(*work)
+
+    while True:
+        for child in there:
+            if child.chunk is None:
+                feed(child)
+        busy = {child.pipe: child for child in there if child.chunk}
+        if not busy:
+            return
+        for pipe in wait(busy):
+            child = busy[pipe]  # type: ignore[index]
+            chunk, suspect = child.chunk, child.suspect
+            assert chunk
+            try:
+                what, value = child.pipe.recv()
+            except (EOFError, OSError):
+                how = child.died_of()
+                starts = 0 if child.ready else starts + 1
+                if starts >= MOST_STARTS:
+                    raise WorkerLost(
+                        f"a worker process ended {starts} times before it was ready ({how}). "
+                        "Give the machine more memory, then run again"
+                    ) from None
+                if not child.ready:  # the chunk had no part in it
+                    again.appendleft((chunk, suspect))
+                elif not suspect:
+                    again.append((chunk, True))
+                elif len(chunk.entries) > 1:
+                    again.extend((half, True) for half in halves(chunk))
+                else:
+                    yield lost(job, chunk, how)
+                child.end()
+                there[there.index(child)] = _start(job, make)
+                continue
+            if what == "error":
+                raise value
+            if what == "file":
+                on_file(value)
+            elif what == "ready":
+                child.ready = True
+            else:
+                child.chunk = None
+                feed(child)  # it works while its result is committed
+                yield value
