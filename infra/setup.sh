@@ -15,3 +15,8 @@ else
 fi
 "$uv" pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
 "$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
+# Where Python may not keep what it compiles, every process would compile torch and the rest anew: 8 s
+# for each worker. Elsewhere it keeps them by itself. A few packages hold templates that are no Python.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+  .venv/bin/python -m compileall -qq -j 0 .venv/lib || true
+fi

@@ -2,8 +2,9 @@
 
 A decoder is C code that reads what anyone sent; where it crashes, or the machine runs out of
 memory, the process is gone. Here that is a child: its chunk is tried again by a new one, in halves,
-until the file that kills workers stands alone and becomes a failure. Knows nothing of lakes, plans
-or Ray.
+until the file that kills workers stands alone and becomes a failure. Children are spawned: a script
+of your own that tags with them needs its `if __name__ == "__main__":`. Knows nothing of lakes,
+plans or Ray.
 """
 
 import multiprocessing

@@ -46,7 +46,7 @@ def executor(settings: TagSettings, job: Job, on_file: OnFile = ignore_file) -> 
             yield run
     elif settings.executor == "process":
         count = settings.workers or 1
-        threads = max(1, len(os.sched_getaffinity(0)) // count)
+        threads = max(1, (os.cpu_count() or 1) // count)
         with children(replace(job, threads=threads), count, on_file) as run:
             yield run
     else:

@@ -75,7 +75,8 @@ class Matrix:
     def cases(self, only: list[str] | None = None) -> Iterator[tuple[str, int]]:
         """Points, and which time they are reached: first and middle, or the middle alone."""
         apart = self.settings.get("executor") in APART
-        for point in only or (sorted(WORKER.keys() | OF_THEM) if apart else POINTS):
+        every = WORKER.keys() | OF_THEM if apart else POINTS.keys() - ELSEWHERE
+        for point in only or [point for point in POINTS if point in every]:
             middle = (self.reached[point] + 1) // 2
             for count in sorted({middle} if apart else {1, middle}):
                 if count:
