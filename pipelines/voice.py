@@ -23,8 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clsp.errors import InputError
 from clsp.features import SAMPLE_RATE, resample
-from pipelines.errors import WorkerNotStarted
+from pipelines.errors import FailureKind, RecordingError, WorkerNotStarted
 
 # silero-vad 6.2.3 (MIT), its current weights; silero_vad_16k.safetensors beside them are others.
 WEIGHTS = "data/silero_vad.jit"
@@ -71,7 +72,10 @@ class VoiceActivity:
 
 
 class Resampler:
-    """To 16 kHz, stretch by stretch, as if the whole had been resampled at once."""
+    """To 16 kHz, stretch by stretch, as if the whole had been resampled at once.
+
+    Raises RecordingError(unsupported) for a rate that cannot be resampled.
+    """
 
     def __init__(self, sample_rate: int) -> None:
         common = math.gcd(sample_rate, SAMPLE_RATE)
@@ -108,7 +112,10 @@ class Resampler:
         self._before = min(self._edge, done)
         self._parts = [held[:, done - self._before :].copy()]
         self._count = self._parts[0].shape[1]
-        return resample(waveform, self.sample_rate)[:, start:end]
+        try:
+            return resample(waveform, self.sample_rate)[:, start:end]
+        except InputError as error:
+            raise RecordingError(FailureKind.UNSUPPORTED, str(error)) from error
 
 
 class Network(nn.Module):

@@ -72,6 +72,12 @@ def test_resampling_by_stretches_is_resampling_the_whole(speech: np.ndarray, rat
     np.testing.assert_allclose(torch.cat(parts, dim=1)[0].numpy(), whole.numpy(), atol=1e-6)
 
 
+def test_a_rate_that_cannot_be_resampled_is_a_reason() -> None:
+    with pytest.raises(RecordingError, match="16002 Hz") as caught:
+        heard(np.zeros((32_000, 2), np.float32), 16_002)
+    assert caught.value.kind == FailureKind.UNSUPPORTED
+
+
 @pytest.mark.parametrize("seconds", [0.01, 0.032, 0.3, 8.0, 8.001])
 def test_every_sample_is_in_a_frame(seconds: float) -> None:
     samples = np.zeros((round(seconds * 44_100), 1), np.float32)
