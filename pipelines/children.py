@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from traceback import format_exc
 from typing import Any
 
+from clsp.errors import ClspError
 from pipelines.errors import WorkerLost, WorkerNotStarted
 from pipelines.jobs import Chunk, ChunkResult, Job, halves, lost
 from pipelines.worker import Worker
@@ -91,7 +93,14 @@ def _serve(pipe: Connection, job: Job, make: Make) -> None:
             return pipe.send(("error", WorkerNotStarted(text)))
         pipe.send(("ready", None))
         while True:
-            result = worker.process(pipe.recv(), lambda audio_s: pipe.send(("file", audio_s)))
+            chunk = pipe.recv()
+            try:
+                result = worker.process(chunk, lambda audio_s: pipe.send(("file", audio_s)))
+            except (BrokenPipeError, ConnectionResetError):
+                raise
+            except Exception as error:  # ours; not a file's: it would meet every other one too
+                told = error if isinstance(error, ClspError) else RuntimeError(format_exc())
+                return pipe.send(("error", told))
             pipe.send(("done", result))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)  # the driver is gone; decode threads need not end well
@@ -106,8 +115,8 @@ def _schedule(
 ) -> Iterator[ChunkResult]:
     """Keep every child busy, hand out results as they come, bisect what kills one.
 
-    Raises WorkerNotStarted, and WorkerLost when they die before they are ready. A fault of ours
-    within a worker is a death like another: its traceback is on standard error.
+    Raises WorkerNotStarted; WorkerLost when they die before they are ready; and what a worker
+    raised, which is no class of a library's: RuntimeError then, with its traceback as text.
     """
     waiting, again = ((chunk, False) for chunk in chunks), deque[tuple[Chunk, bool]]()
     starts = 0

@@ -189,8 +189,8 @@ def _windows(policy: SegmentPolicy, recording: Recording) -> Iterator[Segment]:
 
 def _speech(policy: SegmentPolicy, longest_s: float, recording: Recording) -> Iterator[Segment]:
     """They hold what is speech and what lies close around it (see pipelines.utterances), and do not
-    overlap. `split` listens to each channel by itself. Holds two segments and one block of samples
-    at most, of each channel.
+    overlap. `split` listens to each channel by itself. Holds two segments, the 8 s analysed at once
+    and one block of samples at most, of each channel.
     """
     from pipelines.utterances import FRAME_S, Utterances
     from pipelines.voice import VoiceActivity  # torch

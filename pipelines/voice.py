@@ -4,8 +4,8 @@ Knows samples. Does not know files, nor what is made of the probabilities.
 
 The library runs its network frame by frame, or through onnxruntime. All of it but one recurrent
 layer looks at one frame alone, so here the frames of 8 s go through it at once, then the LSTM runs
-over them: the same numbers (to 1e-5) at 1.3 ms CPU for a second of audio instead of 18. A recording
-is heard by itself, in stretches that depend on nothing else: what else is in a batch cannot matter.
+over them: the same numbers (to 1e-4), at a tenth of the CPU time (`make bench`). A recording is
+heard by itself, in stretches that depend on nothing else: what else is in a batch cannot matter.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def main() -> None:
         try:
             status = child.wait(timeout=max(1.0, min(most_s, end - began)))
         except subprocess.TimeoutExpired:
-            child.terminate()  # it ends what it started
+            child.terminate()
             child.wait()
             status = "not done in time"
         fine &= status == 0

@@ -18,19 +18,9 @@ import flows.cli
 from flows.cli import app, main
 from flows.tag import tag_archive
 from pipelines.settings import TagSettings
+from tests.flows.commands import clsp, clsp_json
 
 CLIP = "podcast/outro.flac"
-
-
-def clsp(*args: object) -> str:
-    """Standard output of a command that ends well."""
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == 0, (result.output, result.exception)
-    return result.stdout
-
-
-def clsp_json(*args: object) -> dict | list:
-    return json.loads(clsp(*args, "--json"))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """`clsp failures` and `clsp retry`, as a person or a script would call them."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,7 @@ from pipelines.audio_info import error
 from pipelines.errors import CURABLE, FailureKind, SettingsError
 from pipelines.lake import Lake
 from pipelines.query import run
-
-
-def clsp(*args: object) -> str:
-    """Standard output of a command that ends well."""
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == 0, (result.output, result.exception)
-    return result.stdout
-
-
-def clsp_json(*args: object) -> dict | list:
-    return json.loads(clsp(*args, "--json"))
+from tests.flows.commands import clsp, clsp_json
 
 
 @pytest.fixture

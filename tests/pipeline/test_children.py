@@ -13,7 +13,7 @@ import pytest
 
 from pipelines import executors, faults
 from pipelines.children import MOST_STARTS, children
-from pipelines.errors import WorkerLost, WorkerNotStarted
+from pipelines.errors import LakeError, WorkerLost, WorkerNotStarted
 from pipelines.jobs import Job
 from pipelines.label import unpack
 from pipelines.lake import Lake
@@ -42,6 +42,11 @@ class Stillborn(Worker):
 class Mismatched(Worker):
     def __init__(self, job: Job) -> None:
         raise ValueError("no such weights here")
+
+
+class Faulty(Worker):
+    def process(self, chunk, on_file):
+        raise ZeroDivisionError("a fault of ours")
 
 
 def settings(archive: Path, tmp_path: Path, **given) -> TagSettings:
@@ -102,6 +107,14 @@ def test_a_worker_that_cannot_start_ends_the_run(sample_archive, tmp_path, made_
     made_with(Stillborn)
     with pytest.raises(WorkerLost, match=f"{MOST_STARTS} times before it was ready .SIGKILL"):
         tag(settings(sample_archive, tmp_path))
+
+
+def test_a_fault_of_ours_ends_the_run_and_is_no_files_failure(sample_archive, tmp_path, made_with):
+    made_with(Faulty)
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: a fault of ours"):
+        tag(settings(sample_archive, tmp_path))
+    with pytest.raises(LakeError, match="no lake"):
+        Lake(tmp_path / "lake")
 
 
 def test_children_do_not_outlive_their_driver(sample_archive, tmp_path):
