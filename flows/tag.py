@@ -33,15 +33,15 @@ def plan(settings: TagSettings) -> tagging.Plan:
 
 
 @task(name="commit", task_run_name="commit {chunk_id}", cache_policy=NO_CACHE)
-def commit(chunk_id: str, planned: Any, result: Any) -> tagging.ChunkReport:
+def commit(chunk_id: str, lake: Any, planned: Any, result: Any) -> tagging.ChunkReport:
     """Put one processed chunk into the lake."""
-    return tagging.commit(Lake(planned.settings.lake, create=True), planned, result)
+    return tagging.commit(lake, planned, result)
 
 
 @task(name="report", cache_policy=NO_CACHE)
-def report(planned: Any, chunks: list[tagging.ChunkReport]) -> tagging.RunReport:
+def report(lake: Any, planned: Any, chunks: list[tagging.ChunkReport]) -> tagging.RunReport:
     """Balance the books, write the run's ledger row and the table artifact."""
-    done = tagging.finish(Lake(planned.settings.lake, create=True), planned, chunks)
+    done = tagging.finish(lake, planned, chunks)
     by_kind = ("failures", "warnings")
     summary = {key: value for key, value in done.as_dict().items() if key not in by_kind}
     failures = {f"failed: {kind}": count for kind, count in done.failures.items()}
@@ -90,9 +90,10 @@ def tag_archive(
     on_plan, on_file = watchers.get()
     planned = plan(TagSettings(**given))
     on_plan(planned)
+    tables = Lake(lake, create=True)
     # quote: Prefect would otherwise search every table for futures.
     chunks = [
-        commit(result.chunk.chunk_id, quote(planned), quote(result))
+        commit(result.chunk.chunk_id, quote(tables), quote(planned), quote(result))
         for result in tagging.results(planned, on_file)
     ]
-    return report(quote(planned), chunks).as_dict()
+    return report(quote(tables), quote(planned), chunks).as_dict()

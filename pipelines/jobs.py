@@ -63,6 +63,7 @@ class ChunkResult:
     started_at: datetime
     known: tuple[tuple[FileEntry, str], ...] = ()  # no rows yet: files whose content job.known has
     gone: int = 0
+    resized: bool = False  # a file is not as long as listed: job.known was not made for it
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Outcome:
     truncated: RecordingError | None = None  # why there is only a part of it
     copy_of: "Outcome | None" = None  # the same bytes under another name in this chunk
     known: bool = False  # the same bytes are in the lake already
+    resized: bool = False  # not as many bytes as listed
 
     @property
     def failure(self) -> RecordingError | None:

@@ -9,19 +9,21 @@ import fcntl
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipelines import faults, schemas
 from pipelines.errors import LakeBusy, LakeError
+
+if TYPE_CHECKING:
+    from pipelines.contents import Contents
 
 # Delta or DuckDB takes these in a folder's path for something else, or panics (measured).
 UNFIT = re.compile(r"[*?\[\]^|\\%\x00-\x1f]")
@@ -31,6 +33,9 @@ LOCK_WAIT_S = 900.0  # for those who commit before us; a commit takes seconds
 LOCK_PING_S = 0.05
 ZSTD = WriterProperties(compression="ZSTD", compression_level=3)
 
+# What is asked of a file's entry in the log: its name, size and rows, and from its statistics whose
+# rows they are.
+TOLD = ("path", "size_bytes", "num_records", "min.chunk_id", "max.chunk_id", "max.seq")
 # What makes a row the same row, besides the chunk that wrote it.
 KEYS = {
     "segments": ("segment_id", "segments_policy"),
@@ -48,6 +53,7 @@ class Lake:
 
     def __init__(self, root: str | Path, create: bool = False, absent_ok: bool = False) -> None:
         self.root = Path(root).expanduser().resolve()
+        self._contents: Contents | None = None  # of what is committed, as far as it was asked for
         if unfit := UNFIT.search(str(self.root)):
             raise LakeError(
                 f"a lake cannot lie at {str(self.root)!r}: its path has {unfit[0]!r}, which Delta "
@@ -59,37 +65,76 @@ class Lake:
         elif not absent_ok and not self._exists("runs"):
             raise LakeError(f"no lake at {self.root}: make one with `clsp tag SOURCE --lake DIR`")
 
-    def files(self, table: str) -> list[str]:
-        """Parquet files of a table's current version; none where nothing was written yet."""
-        return sorted(str(self.root / table / row["path"]) for row in self.log(table))
+    def stored(self, table: str) -> tuple[list[str], pa.Schema]:
+        """Parquet files of a table's current version, none where nothing was written yet, and the
+        columns that any of them has."""
+        rows, schema = self._version(table)
+        return self._paths(table, rows), schema
+
+    def files_of(self, table: str, chunk_ids: Collection[str]) -> list[str]:
+        """Those that may hold rows of these chunks, by the least and greatest id that the log names
+        for each: as long as nothing compacted them, those that do."""
+        return self._paths(
+            table,
+            [
+                row
+                for row in self.log(table)
+                if row["min.chunk_id"] is None
+                or any(row["min.chunk_id"] <= name <= row["max.chunk_id"] for name in chunk_ids)
+            ],
+        )
+
+    def files_after(self, seq: int) -> list[str]:
+        """Files of the ledger that may hold rows of commits after this one."""
+        late = [r for r in self.log("runs") if r["max.seq"] is None or r["max.seq"] > seq]
+        return self._paths("runs", late)
 
     def log(self, table: str) -> list[dict[str, Any]]:
         """What the log says of each file of a table's current version: path (below the table's
-        folder), size_bytes, num_records."""
+        folder), size_bytes, num_records, and min.chunk_id, max.chunk_id and max.seq, None where it
+        does not say."""
+        return self._version(table)[0]
+
+    def _version(self, table: str) -> tuple[list[dict[str, Any]], pa.Schema]:
         if not self._exists(table):
-            return []
+            return [], pa.schema([])
         folder = self.root / table
         with _lake_errors(folder):
             _require_whole(folder)
             # Not file_uris(): it percent-encodes the folder. Names within it are Delta's own.
-            actions = pa.table(DeltaTable(folder.as_uri()).get_add_actions())
-        return actions.select(["path", "size_bytes", "num_records"]).to_pylist()
+            found = DeltaTable(folder.as_uri())
+            actions = pa.table(found.get_add_actions(flatten=True))
+            schema = pa.schema(found.schema().to_arrow())
+        told = actions.select([name for name in TOLD if name in actions.column_names])
+        return [dict.fromkeys(TOLD) | row for row in told.to_pylist()], schema
 
-    def commit(self, tables: dict[str, pa.Table], ledger: dict[str, Any]) -> None:
+    def _paths(self, table: str, rows: Iterable[dict[str, Any]]) -> list[str]:
+        return sorted(str(self.root / table / row["path"]) for row in rows)
+
+    def commit(self, tables: dict[str, pa.Table], ledger: dict[str, Any], since: int = 0) -> None:
         """Write a chunk's rows, then its ledger row, while nobody else commits. Rows that another
         committed chunk already holds, such as a copy's segments, are left out: keys stay unique.
 
-        Raises LakeError, also for a chunk that was committed or cut off before, and LakeBusy.
+        `since`: the caller knows that no row of it was there at this commit (`runs.seq`), so only
+        later ones are looked at. Raises LakeError, also for a chunk that was committed or cut off
+        before, and LakeBusy.
         """
-        from pipelines.query import connect
+        from pipelines.contents import Contents, missing
 
         with self.locked():
             faults.reach("commit.locked")
-            with connect(self) as db:
-                self._require_new(db, tables, ledger["chunk_id"])
-                new = {name: _new_rows(db, name, table) for name, table in tables.items()}
-                [(seq,)] = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM runs").fetchall()
-            for name, table in new.items():
+            self._require_new(tables, ledger["chunk_id"])
+            keyed = [name for name in tables if name in KEYS and tables[name].num_rows]
+            if self._contents is None or (keyed and since < self._contents.since):
+                self._contents = Contents(self, since)
+            seq = self._contents.refresh() + 1
+            if keyed:
+                told = tables["recordings"]["content_hash"].unique().to_pylist()
+                holding = self._contents.chunks(told)
+                tables = dict(tables)
+                for name in keyed:
+                    tables[name] = missing(self, name, tables[name], KEYS[name], holding)
+            for name, table in tables.items():
                 if table.num_rows:
                     self._append(name, table)
             row = {**ledger, "seq": seq, "committed_at": datetime.now(UTC)}
@@ -118,20 +163,18 @@ class Lake:
 
     def size_bytes(self) -> int:
         """Bytes of the current Parquet files of every table."""
-        return sum(
-            Path(file).stat().st_size for name in schemas.TABLES for file in self.files(name)
-        )
+        return sum(row["size_bytes"] for name in schemas.TABLES for row in self.log(name))
 
     def _exists(self, table: str) -> bool:
         with _lake_errors(self.root / table):
             return DeltaTable.is_deltatable((self.root / table).as_uri())
 
-    def _require_new(
-        self, db: duckdb.DuckDBPyConnection, tables: Iterable[str], chunk_id: str
-    ) -> None:
+    def _require_new(self, tables: Iterable[str], chunk_id: str) -> None:
         """A ledger row would show what was written before as well: rows twice."""
+        from pipelines.contents import rows_of
+
         for name in ("runs", *tables):
-            if db.execute(f"FROM stored.{name} WHERE chunk_id = ? LIMIT 1", [chunk_id]).fetchall():
+            if rows_of(self, name, chunk_id):
                 raise LakeError(
                     f"chunk {chunk_id}: table {self.root / name} has rows of it already, and a "
                     "chunk is written once. Run `clsp tag` again: it makes a new one of what is "
@@ -157,16 +200,6 @@ class Lake:
                     if attempt == COMMIT_ATTEMPTS:
                         raise
         faults.reach(f"appended.{name}")
-
-
-def _new_rows(db: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> pa.Table:
-    from pipelines.query import arrow
-
-    if name not in KEYS or not table.num_rows:
-        return table
-    keys = ", ".join(KEYS[name])
-    db.register("incoming", table)
-    return arrow(db, f"SELECT * FROM incoming WHERE ({keys}) NOT IN (SELECT ({keys}) FROM {name})")
 
 
 def _lock(file: IO[str]) -> bool:

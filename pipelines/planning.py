@@ -46,6 +46,7 @@ class Plan:
     failing: int = 0  # of those unchanged: failed before, and nothing says they would not again
     attempts: Mapping[str, int] = field(default_factory=dict)  # failures so far, of this version
     size_bytes_of: Mapping[str, int] = field(default_factory=dict)  # relabel, unchanged, ...
+    since: int = 0  # the lake's newest commit (`runs.seq`) that has none of the rows to be made
 
     @property
     def files(self) -> int:
@@ -152,9 +153,10 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
     believed = anything or settings.allow_empty
     if believed:
         sizes["gone"] = sum(known[uri]["size_bytes"] or 0 for uri in gone)
+    contents, since = _contents(lake, job, todo)
     return Plan(
         settings=settings,
-        job=replace(job, known=_contents(lake, job, todo)),
+        job=replace(job, known=contents),
         chunks=tuple(chunked(todo, job.run_id, settings.chunk_files, settings.chunk_mib << 20)),
         relabel=tuple(relabel),
         unlisted=tuple(fresh),
@@ -167,6 +169,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         failing=counts["failing"],
         attempts=attempts,
         size_bytes_of=dict(sizes),
+        since=since,
     )
 
 
@@ -249,12 +252,17 @@ def _gone(
     )
 
 
-def _contents(lake: Lake, job: Job, entries: Iterable[FileEntry]) -> frozenset[bytes]:
+def _contents(lake: Lake, job: Job, entries: Iterable[FileEntry]) -> tuple[frozenset[bytes], int]:
     """The contents that need no embedding, should one of these files have them: tagged before,
-    under the same policy, model and limits. Only of the files' own sizes: few, in most runs."""
+    under the same policy, model and limits. Only of the files' own sizes: few, in most runs.
+
+    Beside them, the newest commit that holds no row which tagging any other content could bring: 0
+    where contents were tagged under another policy or model, for they share rows.
+    """
     files = [entry for entry in entries if not entry.refusal]
     untold = any(is_remote(entry.path) and not entry.size_bytes for entry in files)
     sizes = pa.table({"size_bytes": pa.array(sorted({e.size_bytes for e in files}), pa.int64())})
+    under = {"policy": job.policy.key, "model": job.model_key, "limits": job.limits.key}
     with connect(lake) as db:
         db.register("wanted", sizes)
         found = arrow(
@@ -263,9 +271,15 @@ def _contents(lake: Lake, job: Job, entries: Iterable[FileEntry]) -> frozenset[b
                WHERE state = 'tagged' AND content_hash IS NOT NULL
                  AND segments_policy = ? AND model_key = ? AND limits = ?
                  AND (? OR size_bytes = 0 OR size_bytes IN (SELECT size_bytes FROM wanted))""",
-            job.policy.key,
-            job.model_key,
-            job.limits.key,
+            *under.values(),
             untold,
         )
-    return frozenset(bytes.fromhex(value) for value in found["content_hash"].to_pylist())
+        [(newest,)] = db.execute(
+            """SELECT coalesce(max(seq), 0) FROM runs WHERE NOT EXISTS (
+                 FROM history WHERE state = 'tagged'
+                   AND (segments_policy = $policy OR model_key = $model)
+                   AND (segments_policy, model_key, limits)
+                       IS DISTINCT FROM ($policy, $model, $limits))""",
+            under,
+        ).fetchall()
+    return frozenset(bytes.fromhex(value) for value in found["content_hash"].to_pylist()), newest

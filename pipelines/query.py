@@ -43,14 +43,13 @@ def connect(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that sees the lake as it is now, and no other file on this machine."""
     # The ledger first, as it is written last: of a chunk that it names, every row is there.
     names = sorted(schemas.TABLES, key=lambda name: name != "runs")
-    files = {name: lake.files(name) for name in names}
+    stored = {name: lake.stored(name) for name in names}
     with duckdb.connect(":memory:") as db:
         db.execute("CREATE SCHEMA stored; CREATE SCHEMA empty")
         for name, schema in schemas.TABLES.items():
-            _raw_view(db, name, files[name], schema)
+            _raw_view(db, name, *stored[name], schema)
         _views(db)
-        folder = str(lake.root).replace("'", "''")
-        db.execute(f"SET allowed_directories = ['{folder}/']")
+        db.execute(f"SET allowed_directories = [{_text(f'{lake.root}/')}]")
         db.execute("SET enable_external_access = false")
         db.execute("SET python_enable_replacements = false")  # no variable of ours is a table
         db.execute("SET lock_configuration = true")
@@ -117,35 +116,31 @@ def _written(sql: str) -> list[str]:
 
 
 def _raw_view(
-    db: duckdb.DuckDBPyConnection, name: str, files: list[str], schema: pa.Schema
+    db: duckdb.DuckDBPyConnection, name: str, files: list[str], stored: pa.Schema, ours: pa.Schema
 ) -> None:
-    """`stored.NAME`: all of a table's rows, of committed chunks and of those cut off half-way."""
+    """`stored.NAME`: all of a table's rows, of committed chunks and of those cut off half-way.
+
+    Rows from before a column was thought of lack it: it is NULL there. DuckDB is told the columns,
+    so that it need not open every file to find them.
+    """
+    db.register("shape", pa.unify_schemas([stored, ours]).empty_table())
+    types = db.execute("DESCRIBE shape").fetchall()
+    source = f"empty.{name}"
     if files:
-        quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        source = f"read_parquet([{quoted}], union_by_name = true)"
+        columns = ", ".join(
+            f"{_text(column)}: {{name: {_text(column)}, type: {_text(type_)}, default_value: NULL}}"
+            for column, type_, *_ in types
+        )
+        quoted = ", ".join(map(_text, files))
+        source = f"read_parquet([{quoted}], schema = MAP {{{columns}}})"
     else:
-        source = f"empty.{name}"
-        columns = ", ".join(f"{field.name} {_sql_type(field.type)}" for field in schema)
-        db.execute(f"CREATE TABLE {source} ({columns})")
-    db.execute(f"CREATE VIEW stored.{name} AS SELECT * FROM {source}")
-    # Rows from before a column was thought of lack it: a table of such rows only, too.
-    stored = _columns(db, f"stored.{name}")
-    if lacking := [field for field in schema if field.name not in stored]:
-        nulls = ", ".join(f"NULL::{_sql_type(f.type)} AS {f.name}" for f in lacking)
-        db.execute(f"CREATE OR REPLACE VIEW stored.{name} AS SELECT *, {nulls} FROM {source}")
+        db.execute(f"CREATE TABLE {source} AS FROM shape")
+    db.execute(f"CREATE VIEW stored.{name} AS FROM {source}")
+    db.unregister("shape")
 
 
-def _sql_type(type_: pa.DataType) -> str:
-    names = {
-        pa.string(): "VARCHAR",
-        pa.binary(): "BLOB",
-        pa.int32(): "INTEGER",
-        pa.int64(): "BIGINT",
-        pa.float32(): "FLOAT",
-        pa.float64(): "DOUBLE",
-        schemas.TIME: "TIMESTAMPTZ",
-    }
-    return names[type_]
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _views(db: duckdb.DuckDBPyConnection) -> None:

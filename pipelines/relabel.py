@@ -49,7 +49,7 @@ def relabel(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
 
 def _stored(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> tuple[pa.Table, pa.Table]:
     """The rows of these recordings, with the entries' metadata, and the embeddings of their
-    segments that are to be labelled anew.
+    segments that have no labels by the job's taxonomy.
 
     Rows as planned for, by version, policy and model: the current ones may be another run's by now.
     """
@@ -77,7 +77,10 @@ def _stored(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> tuple[pa.Tabl
                JOIN segments s ON s.content_hash = r.content_hash
                               AND s.segments_policy = r.segments_policy
                JOIN embeddings e ON e.segment_id = s.segment_id AND e.model_key = r.model_key
-               WHERE r.taxonomy_key <> ? ORDER BY e.segment_id""",
+               WHERE r.taxonomy_key <> $1
+                 AND NOT EXISTS (FROM labels l WHERE l.segment_id = e.segment_id
+                                 AND l.model_key = e.model_key AND l.taxonomy_key = $1)
+               ORDER BY e.segment_id""",
             job.taxonomy.key,
         )
     return recordings, embeddings

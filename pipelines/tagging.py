@@ -101,6 +101,7 @@ def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
             "segments": result.segments,
             "audio_s": result.audio_s,
         },
+        since=0 if result.resized else plan.since,
     )
     faults.reach("commit.done")
     return ChunkReport(

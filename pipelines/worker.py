@@ -86,15 +86,12 @@ class Worker:
         held_s = 0.0
         for outcome, segments in self._decoded(chunk.entries):
             outcomes.append(outcome)
-            try:
-                for index, (duration_s, features) in enumerate(segments):
-                    window.append((outcome, index, features))
-                    held_s += duration_s
-                    if held_s >= WINDOW_S:
-                        self._embed(window)
-                        window, held_s = [], 0.0
-            except RecordingError as error:
-                outcome.error = error
+            for index, (duration_s, features) in enumerate(segments):
+                window.append((outcome, index, features))
+                held_s += duration_s
+                if held_s >= WINDOW_S:
+                    self._embed(window)
+                    window, held_s = [], 0.0
             on_file(outcome.duration_s)
         self._embed(window)
         return self._result(chunk, outcomes, started)
@@ -128,22 +125,14 @@ class Worker:
     def _next(
         self, outcome: Outcome, ready: "queue.Queue[Any]", first: dict[str, Outcome]
     ) -> tuple[Outcome, Iterator[tuple[float, np.ndarray]]]:
-        def items() -> Iterator[Any]:
-            while (item := ready.get()) is not None:
-                if isinstance(item, Exception):
-                    raise item
-                yield item
-
         def drained() -> Iterator[Any]:
             for _ in segments:
                 pass
             yield from ()
 
-        segments = items()
-        try:
-            content = next(segments)
-        except RecordingError as error:
-            outcome.error = error
+        segments = iter(ready.get, None)
+        content = next(segments, None)
+        if content is None:
             return outcome, iter(())
         if outcome.known:
             return outcome, drained()
@@ -166,8 +155,8 @@ class Worker:
                 return
 
     def _items(self, outcome: Outcome) -> Iterator[Any]:
-        """The content hash, then (seconds, features) of each segment, then None; or, in place of
-        what could not be had, the RecordingError. Known content is not decoded."""
+        """The content hash, then (seconds, features) of each segment, then None; sooner, when
+        `outcome.error` says why the rest could not be had. Known content is not decoded."""
         import torch
 
         from clsp.features import fbank
@@ -177,27 +166,30 @@ class Worker:
             self.job.limits.check_bytes(outcome.entry.uri, outcome.entry.size_bytes)
             with fetched(outcome.entry) as path:
                 outcome.content_hash = content_hash(path)
+                outcome.resized = path.stat().st_size != outcome.entry.size_bytes
                 outcome.known = bytes.fromhex(outcome.content_hash) in self.job.known
                 faults.reach("worker.fetched")
                 yield outcome.content_hash
-                if outcome.known:
-                    yield None
-                    return
-                with open_recording(path, self.job.limits) as recording:
-                    outcome.info = recording.info
-                    for segment in cut(self.job.policy, recording):
-                        samples, rate = segment.samples, segment.sample_rate
-                        features = fbank(torch.from_numpy(to_16k(samples, rate)))
-                        outcome.spans.append((segment.without_samples(), loudness(samples, rate)))
-                        yield segment.end_s - segment.start_s, features.numpy()
-                    outcome.duration_s = recording.decoded_s
-                    outcome.truncated = recording.truncated
-                    faults.reach("worker.decoded")
-            yield None
+                if not outcome.known:
+                    with open_recording(path, self.job.limits) as recording:
+                        outcome.info = recording.info
+                        for segment in cut(self.job.policy, recording):
+                            samples, rate = segment.samples, segment.sample_rate
+                            features = fbank(torch.from_numpy(to_16k(samples, rate)))
+                            level = loudness(samples, rate)
+                            outcome.spans.append((segment.without_samples(), level))
+                            yield segment.end_s - segment.start_s, features.numpy()
+                        outcome.duration_s = recording.decoded_s
+                        outcome.truncated = recording.truncated
+                        faults.reach("worker.decoded")
         except RecordingError as error:
-            yield error
+            # Not itself: its traceback holds the frames it passed, and they the samples, in a
+            # cycle that only the garbage collector would end.
+            error.__traceback__ = None
+            outcome.error = RecordingError(error.kind, error.message)
         except Exception as error:  # the boundary of one file: whatever it is, it costs that file
-            yield RecordingError(_kind(error), f"{type(error).__name__}: {error}")
+            outcome.error = RecordingError(_kind(error), f"{type(error).__name__}: {error}")
+        yield None
 
     # ---- embedding --------------------------------------------------------------------------
 
@@ -224,6 +216,7 @@ class Worker:
         from pipelines.label import labels_table, pack
 
         known = tuple((o.entry, str(o.content_hash)) for o in outcomes if o.known)
+        resized = any(o.resized for o in outcomes)
         outcomes = [o for o in outcomes if not o.known]
         good = [o for o in outcomes if o.error is None and o.copy_of is None]
         spans = [(o, i) for o in good for i in range(len(o.spans))]
@@ -274,6 +267,7 @@ class Worker:
             audio_s=float(sum(o.duration_s for o in good)),
             started_at=started,
             known=known,
+            resized=resized,
         )
 
 

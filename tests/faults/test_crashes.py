@@ -218,20 +218,20 @@ def test_a_chunk_is_written_once(tmp_path):
 def test_a_chunk_that_lands_while_a_reader_looks_is_seen_whole_or_not_at_all(tmp_path, monkeypatch):
     where = Lake(tmp_path, create=True)
     where.commit(*chunk(0))
-    files, landed = Lake.files, []
+    stored, landed = Lake.stored, []
 
     def and_then(self, table):
         """Another chunk lands after each table that the reader lists."""
-        found = files(self, table)
-        monkeypatch.setattr(Lake, "files", files)
+        found = stored(self, table)
+        monkeypatch.setattr(Lake, "stored", stored)
         landed.append(table)
         where.commit(*chunk(len(landed)))
-        monkeypatch.setattr(Lake, "files", and_then)
+        monkeypatch.setattr(Lake, "stored", and_then)
         return found
 
-    monkeypatch.setattr(Lake, "files", and_then)
+    monkeypatch.setattr(Lake, "stored", and_then)
     with query.connect(where) as db:
-        monkeypatch.setattr(Lake, "files", files)
+        monkeypatch.setattr(Lake, "stored", stored)
         assert set(db.execute(COMPLETE).fetchall()) == {("chunk-0", 4)}
     assert set(landed) == set(schemas.TABLES)
     assert counts(where) == {f"chunk-{number}": 4 for number in range(len(landed) + 1)}

@@ -186,7 +186,7 @@ def test_a_lake_from_before_these_columns_reads_and_goes_on(audio, tmp_path, no_
     new, old = tmp_path / "new", tmp_path / "lake"
     tag(TagSettings(source=str(audio), lake=str(new)))
     for name in schemas.TABLES:
-        if files := Lake(new).files(name):
+        if files := Lake(new).stored(name)[0]:
             table = pa.concat_tables([pa.parquet.read_table(file) for file in files])
             kept = [c for c in table.column_names if c not in ("metadata", "pending")]
             write_deltalake((old / name).as_uri(), table.select(kept))

@@ -1,0 +1,130 @@
+"""What a commit leaves out, because the lake has it, and what it looks at to know."""
+
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipelines import contents, planning, tagging
+from pipelines.lake import Lake
+from pipelines.query import run
+from pipelines.settings import TagSettings
+from tests.faults.runs import harm, tone
+
+MOOD = "attributes:\n  mood: {labels: {a: Calm., b: Tense.}}\n"
+
+
+@pytest.fixture
+def archive(tmp_path):
+    for number in range(4):
+        tone(tmp_path / f"archive/{number}.wav", 150 + 20 * number)
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[list[str]]:
+    """Names of the tables whose files a commit read, of each file once."""
+    names: list[list[str]] = []
+    real = contents._read
+
+    def spy(files, *args):
+        names.append([file.rsplit("/", 2)[-2] for file in files])
+        return real(files, *args)
+
+    monkeypatch.setattr(contents, "_read", spy)
+    return names
+
+
+def count(lake, table: str) -> int:
+    return run(Lake(lake), f"SELECT count(*) AS n FROM {table}")["n"][0].as_py()
+
+
+def test_a_commit_reads_what_is_new_and_nothing_else(archive, tmp_path, read):
+    """However many chunks there are: of each, its ledger row and its contents, once."""
+    lake = tmp_path / "lake"
+    tagging.tag(TagSettings(str(archive), str(lake), chunk_files=1))
+    for number in range(4, 8):
+        tone(archive / f"{number}.wav", 150 + 20 * number)
+    read.clear()
+    report = tagging.tag(TagSettings(str(archive), str(lake), chunk_files=1))
+    assert (report.tagged, report.unchanged) == (4, 4)
+    tables = [name for names in read for name in names]
+    assert (tables.count("runs"), tables.count("recordings"), len(tables)) == (4, 3, 7)
+
+
+def test_copies_in_several_chunks_have_their_rows_once(archive, tmp_path):
+    for number in range(4):
+        shutil.copy(archive / f"{number}.wav", archive / f"z{number}.wav")
+    lake = tmp_path / "lake"
+    report = tagging.tag(TagSettings(str(archive), str(lake), chunk_files=3))
+    assert (report.tagged, report.segments) == (8, 8)
+    assert [count(lake, name) for name in ("segments", "embeddings", "labels")] == [4, 4, 4]
+    assert count(lake, "speech") == 8
+    assert harm(lake) == []
+
+
+def test_another_policy_shares_embeddings_where_the_spans_are_the_same(archive, tmp_path):
+    lake = tmp_path / "lake"
+    tagging.tag(TagSettings(str(archive), str(lake)))
+    whole = TagSettings(str(archive), str(lake), segments="whole")
+    planned = planning.plan(whole)
+    assert (planned.files, planned.since) == (4, 0)
+    tagging.tag(whole)
+    assert [count(lake, name) for name in ("segments", "embeddings", "labels")] == [8, 4, 4]
+    assert harm(lake) == []
+    again = planning.plan(TagSettings(str(archive), str(lake)))
+    assert again.files == 4  # by policy; their contents are known
+    tagging.tag(TagSettings(str(archive), str(lake)))
+    assert [count(lake, name) for name in ("segments", "embeddings", "labels")] == [8, 4, 4]
+    assert harm(lake) == []
+
+
+def test_other_limits_bring_no_row_twice(archive, tmp_path):
+    lake = tmp_path / "lake"
+    tagging.tag(TagSettings(str(archive), str(lake)))
+    for path in archive.iterdir():  # touched
+        path.rename(path.with_stem(f"new-{path.stem}"))
+    planned = planning.plan(TagSettings(str(archive), str(lake), max_duration_s=60.0))
+    assert (planned.files, planned.job.known, planned.since) == (4, frozenset(), 0)
+    tagging.tag(planned.settings)
+    assert [count(lake, name) for name in ("segments", "embeddings", "labels")] == [4, 4, 4]
+    assert harm(lake) == []
+
+
+def test_a_file_that_becomes_a_copy_after_the_listing_brings_no_row_twice(archive, tmp_path):
+    """Of another size than listed, so that nobody asked whether its content is known."""
+    lake = tmp_path / "lake"
+    tagging.tag(TagSettings(str(archive), str(lake)))
+    soundfile.write(archive / "new.wav", np.full(20_000, 0.1), 16_000)
+    planned = planning.plan(TagSettings(str(archive), str(lake)))
+    assert planned.files == 1 and planned.since > 0 and not planned.job.known
+    shutil.copy(archive / "0.wav", archive / "new.wav")
+    tables = Lake(lake)
+    done = [tagging.commit(tables, planned, result) for result in tagging.results(planned)]
+    assert tagging.finish(tables, planned, done).tagged == 1
+    assert [count(lake, name) for name in ("segments", "embeddings", "labels")] == [4, 4, 4]
+    assert harm(lake) == []
+
+
+def test_back_to_an_earlier_taxonomy_brings_no_label_twice(archive, tmp_path):
+    lake, mood = tmp_path / "lake", tmp_path / "mood.yaml"
+    mood.write_text(MOOD)
+    for taxonomy in (None, str(mood), None, str(mood)):
+        tagging.tag(TagSettings(str(archive), str(lake), taxonomy=taxonomy))
+    assert [count(lake, name) for name in ("segments", "embeddings", "labels")] == [4, 4, 8]
+    assert run(Lake(lake), "SELECT DISTINCT mood IN ('a', 'b') AS found FROM speech")["found"][0]
+    assert harm(lake) == []
+
+
+def test_files_of_a_chunk_are_found_without_reading_others(archive, tmp_path):
+    lake = Lake(tmp_path / "lake", create=True)
+    tagging.tag(TagSettings(str(archive), str(lake.root), chunk_files=1))
+    ids = run(lake, "SELECT chunk_id FROM runs WHERE kind = 'chunk' ORDER BY seq")["chunk_id"]
+    assert len(ids) == 4 and len(lake.stored("labels")[0]) == 4
+    found = [lake.files_of("labels", [chunk_id]) for chunk_id in ids.to_pylist()]
+    assert [len(files) for files in found] == [1] * 4
+    assert sorted(file for files in found for file in files) == lake.stored("labels")[0]
+    assert lake.files_of("labels", []) == lake.files_of("labels", ["none"]) == []
+    assert lake.files_after(0) == lake.stored("runs")[0]
+    assert len(lake.files_after(4)) == 1 and lake.files_after(5) == []
