@@ -35,7 +35,7 @@ DEFAULT_SPEECH_S = 30.0  # longest, as of windows
 MIN_SPEECH_S = 3.0  # of a longest: it is cut in its second half, and what is left needs a second
 # The weights in pipelines/voice.py and, after the dash, the rules in pipelines/utterances.py: bump
 # it when the same recording would be cut elsewhere. Part of the key, so that it is cut again.
-VOICE_KEY = "silero6.2.3-1"
+VOICE_KEY = "silero6.2.3-2"
 
 _VALID = (
     "Expected `whole`, `windows`, `windows:LENGTH` or `windows:LENGTH/HOP` in seconds, such as "

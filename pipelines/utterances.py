@@ -76,7 +76,8 @@ class Utterances:
             self._pause = None
         elif value < LEAVE and self._pause is None:
             self._pause = frame
-        if self._pause is not None and frame - self._pause >= MIN_PAUSE:
+        # Not at a frame that may be speech: like the library, which looks at silent ones alone.
+        if value < LEAVE and self._pause is not None and frame - self._pause >= MIN_PAUSE:
             yield from self._end(self._pause)
         elif self.seen + PAD - self._start >= self.longest:
             yield from self._split(self._start)

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from silero_vad.utils_vad import get_speech_timestamps_from_probs
 
@@ -86,6 +86,7 @@ def test_no_later_span_takes_in_what_is_no_longer_needed(parts, longest_s) -> No
     assert all(start >= needed for start, _ in found.finish())
 
 
+@example([(0.5, 1), (0.0, 1), (0.36, 16), (0.5, 1)])
 @given(stretches)
 def test_where_speech_begins_and_ends_is_what_the_library_says(parts) -> None:
     """Without what is ours: pads, the least second, the longest."""
