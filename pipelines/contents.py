@@ -22,17 +22,35 @@ class Contents:
         self._lake = lake
         self._unread: list[str] = []  # chunks
         self._chunks: dict[str, tuple[str, ...]] = {}
+        self._seq_of: dict[str, int] = {}  # every chunk
+        self._apart: set[str] = set()  # chunks without recordings: new labels of old segments
 
     def refresh(self) -> int:
         """See what is committed now; the `seq` of the newest commit."""
         rows = _read(
-            self._lake.files_after(self._seq), "seq, kind, chunk_id", "seq > ?", [self._seq]
+            self._lake.files_after(self._seq),
+            "seq, kind, chunk_id, files + coalesce(gone, 0)",
+            "seq > ?",
+            [self._seq],
         )
-        for seq, kind, chunk_id in rows:
+        for seq, kind, chunk_id, files in rows:
             self._seq = max(self._seq, seq)
             if kind == "chunk":
-                self._unread.append(chunk_id)
+                self._seq_of[chunk_id] = seq
+                if files:
+                    self._unread.append(chunk_id)
+                else:
+                    self._apart.add(chunk_id)
         return self._seq
+
+    def holding(self, tables: dict[str, pa.Table], run_id: str, since: int) -> set[str]:
+        """Chunks that may hold rows which these tables of one chunk bring; `since` as in
+        `Lake.commit`."""
+        if "recordings" in tables:
+            told = tables["recordings"]["content_hash"].unique().to_pylist()
+            return self.chunks(told) | self._apart
+        others = {name for name, seq in self._seq_of.items() if seq > since}
+        return {name for name in others if not name.startswith(f"{run_id}-")}
 
     def chunks(self, contents: Iterable[str | None]) -> set[str]:
         """Those that hold rows of any of these contents."""

@@ -63,7 +63,7 @@ class ChunkResult:
     started_at: datetime
     known: tuple[tuple[FileEntry, str], ...] = ()  # no rows yet: files whose content job.known has
     gone: int = 0
-    resized: bool = False  # a file is not as long as listed: job.known was not made for it
+    since: int | None = None  # no row of it was in the lake at this commit; None: ask the plan
 
 
 @dataclass

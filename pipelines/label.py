@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from clsp.model import CLSPModel
 from clsp.zero_shot import classifier, classify
 from pipelines import schemas
+from pipelines.errors import LakeError
 from pipelines.taxonomy import Taxonomy
 
 
@@ -20,10 +21,27 @@ def pack(embeddings: np.ndarray) -> pa.Array:
     return pa.array([row.tobytes() for row in rows], pa.binary())
 
 
+def halves(column: pa.Array | pa.ChunkedArray, dim: int) -> np.ndarray:
+    """n binary values, each of dim float16, to (n, dim) float16: a view of where they lie."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not len(array):
+        return np.empty((0, dim), "<f2")
+    array = array.cast(pa.large_binary())
+    # Arrow's layout: a validity bitmap, offsets into the values, the values one after the other.
+    _, offsets, values = array.buffers()
+    first = np.frombuffer(offsets, np.int64, len(array) + 1, array.offset * 8)
+    if set(np.diff(first).tolist()) != {2 * dim}:
+        found = sorted(set(np.diff(first).tolist()))
+        raise LakeError(
+            f"embeddings of {found[:3]} bytes, expected {2 * dim} for {dim} numbers each: they are "
+            "another model's. Run `clsp verify`"
+        )
+    return np.frombuffer(values, "<f2", len(array) * dim, int(first[0])).reshape(-1, dim)
+
+
 def unpack(column: pa.Array | pa.ChunkedArray, dim: int) -> np.ndarray:
     """n binary values to (n, dim) float32."""
-    joined = b"".join(value.as_py() for value in column)
-    return np.frombuffer(joined, dtype="<f2").reshape(-1, dim).astype(np.float32)
+    return halves(column, dim).astype(np.float32)
 
 
 def is_sure(margins: np.ndarray, min_margin: float) -> np.ndarray:
@@ -51,7 +69,7 @@ class Labeller:
         """The taxonomy's columns for embeddings (n, dim), rounded to half precision first."""
         import torch
 
-        stored = torch.from_numpy(embeddings.astype("<f2").astype(np.float64))
+        stored = torch.from_numpy(embeddings.astype("<f2")).double()
         columns: dict[str, pa.Array] = {}
         name = self.model.checkpoint.name
         for attribute in self.taxonomy.attributes:
@@ -74,7 +92,11 @@ class Labeller:
 
 
 def labels_table(
-    labeller: Labeller, embeddings: np.ndarray, ids: list[str], model_key: str, chunk_id: str
+    labeller: Labeller,
+    embeddings: np.ndarray,
+    ids: list[str] | pa.Array,
+    model_key: str,
+    chunk_id: str,
 ) -> pa.Table:
     """Rows of the `labels` table for segments `ids` with embeddings (n, dim)."""
     columns, n = labeller.columns(embeddings), len(ids)

@@ -129,8 +129,7 @@ class Lake:
                 self._contents = Contents(self, since)
             seq = self._contents.refresh() + 1
             if keyed:
-                told = tables["recordings"]["content_hash"].unique().to_pylist()
-                holding = self._contents.chunks(told)
+                holding = self._contents.holding(tables, ledger["run_id"], since)
                 tables = dict(tables)
                 for name in keyed:
                     tables[name] = missing(self, name, tables[name], KEYS[name], holding)

@@ -1,7 +1,9 @@
 """New labels from stored embeddings, and new metadata, without touching audio: what a changed
 taxonomy or list costs.
 
-Old labels stay in the lake under their own taxonomy key. Knows nothing of how files are listed.
+First the labels, which nobody sees in `speech` yet, then the recordings that point to them: a run
+that is cut off leaves what it labelled, and the next goes on from there. Old labels stay in the
+lake under their own taxonomy key. Knows nothing of how files are listed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,23 +16,27 @@ from pipelines.archive import FileEntry
 from pipelines.jobs import Chunk, ChunkResult, Job
 from pipelines.known import RECORDINGS_PER_CHUNK, rewritten
 from pipelines.lake import Lake
-from pipelines.query import arrow, connect
+from pipelines.query import connect
+
+SEGMENTS_PER_CHUNK = 1 << 18  # labels committed together: about 100 MB of them
+SEGMENTS_PER_BATCH = 1 << 14  # embeddings scored together: 64 MB in double precision
+
+# The rows as planned for, by version, policy and model: the current ones may be another run's now.
+PLANNED = """
+    FROM history h JOIN wanted w ON w.uri = h.uri AND w.version = h.version
+    WHERE h.archive = $archive AND h.state = 'tagged'
+      AND h.segments_policy = $policy AND h.model_key = $model
+    QUALIFY row_number() OVER (PARTITION BY h.uri ORDER BY h.seq DESC) = 1"""
 
 
 def relabel(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[ChunkResult]:
     """Labels by the job's taxonomy, and the entries' metadata, for recordings of its archive that
-    its model embedded. The model is loaded only where labels are of another taxonomy."""
-    import clsp
-    from pipelines.label import Labeller, labels_table, unpack
-
-    labeller: Labeller | None = None
+    its model embedded. The model is loaded only where segments lack labels."""
+    yield from _labels(lake, job, entries)
     for number, start in enumerate(range(0, len(entries), RECORDINGS_PER_CHUNK)):
         began, chunk_id = datetime.now(UTC), f"{job.run_id}-relabel-{number:05d}"
-        recordings, embeddings = _stored(lake, job, entries[start : start + RECORDINGS_PER_CHUNK])
-        faults.reach("relabel.stored")
-        ids = embeddings["segment_id"].to_pylist()
-        recordings = rewritten(
-            recordings,
+        rows = rewritten(
+            _recordings(lake, job, entries[start : start + RECORDINGS_PER_CHUNK]),
             state="tagged",  # one that was gone is back
             attempts=0,
             taxonomy_key=job.taxonomy.key,
@@ -38,49 +44,75 @@ def relabel(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
             run_id=job.run_id,
             chunk_id=chunk_id,
         )
-        tables = {"recordings": recordings}
-        if ids:
-            labeller = labeller or Labeller(clsp.load(job.model), job.taxonomy)
-            vectors = unpack(embeddings["embedding"], labeller.model.config.joint_dim)
-            tables["labels"] = labels_table(labeller, vectors, ids, job.model_key, chunk_id)
         faults.reach("relabel.made")
-        yield ChunkResult(Chunk(chunk_id, ()), tables, len(recordings), 0, len(ids), 0.0, began)
+        tables = {"recordings": rows}
+        yield ChunkResult(Chunk(chunk_id, ()), tables, len(rows), 0, 0, 0.0, began)
 
 
-def _stored(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> tuple[pa.Table, pa.Table]:
-    """The rows of these recordings, with the entries' metadata, and the embeddings of their
-    segments that have no labels by the job's taxonomy.
+def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[ChunkResult]:
+    """Labels for those segments of these recordings that have none by the job's taxonomy: so many
+    to a chunk, however many there are."""
+    import clsp
+    from pipelines.label import Labeller, halves, labels_table
 
-    Rows as planned for, by version, policy and model: the current ones may be another run's by now.
-    """
-    wanted = {
-        name: pa.array([getattr(entry, name) for entry in entries], pa.string())
-        for name in ("uri", "version", "metadata")
-    }
+    began, number, held = datetime.now(UTC), 0, 0
+    tables: list[pa.Table] = []
     with connect(lake) as db:
-        db.register("wanted", pa.table(wanted))
-        recordings = arrow(
-            db,
-            """SELECT h.* EXCLUDE (seq, committed_at) REPLACE (w.metadata AS metadata)
-               FROM history h JOIN wanted w ON w.uri = h.uri AND w.version = h.version
-               WHERE h.archive = ? AND h.state = 'tagged'
-                 AND h.segments_policy = ? AND h.model_key = ?
-               QUALIFY row_number() OVER (PARTITION BY h.uri ORDER BY h.seq DESC) = 1""",
-            job.archive,
-            job.policy.key,
-            job.model_key,
+        db.register("wanted", _wanted(entries))
+        [(seen,)] = db.execute("SELECT max(seq) FROM runs").fetchall()
+        db.execute(
+            f"""CREATE TEMP TABLE lacking AS
+                WITH planned AS (SELECT h.content_hash, h.taxonomy_key {PLANNED})
+                SELECT DISTINCT s.segment_id FROM planned r
+                JOIN segments s ON s.content_hash = r.content_hash AND s.segments_policy = $policy
+                WHERE r.taxonomy_key <> $taxonomy
+                  AND s.segment_id NOT IN (SELECT segment_id FROM labels
+                                           WHERE model_key = $model AND taxonomy_key = $taxonomy)
+            """,
+            {**_keys(job), "taxonomy": job.taxonomy.key},
         )
-        db.register("planned", recordings)
-        embeddings = arrow(
-            db,
-            """SELECT DISTINCT e.segment_id, e.embedding FROM planned r
-               JOIN segments s ON s.content_hash = r.content_hash
-                              AND s.segments_policy = r.segments_policy
-               JOIN embeddings e ON e.segment_id = s.segment_id AND e.model_key = r.model_key
-               WHERE r.taxonomy_key <> $1
-                 AND NOT EXISTS (FROM labels l WHERE l.segment_id = e.segment_id
-                                 AND l.model_key = e.model_key AND l.taxonomy_key = $1)
-               ORDER BY e.segment_id""",
-            job.taxonomy.key,
-        )
-    return recordings, embeddings
+        faults.reach("relabel.stored")
+        [(left,)] = db.execute("SELECT count(*) FROM lacking").fetchall()
+        if not left:
+            return
+        labeller = Labeller(clsp.load(job.model), job.taxonomy)
+        stream = db.sql(
+            """SELECT segment_id, embedding FROM embeddings
+               WHERE model_key = ? AND segment_id IN (FROM lacking)""",
+            params=[job.model_key],
+        ).to_arrow_reader(SEGMENTS_PER_BATCH)
+        for batch in stream:
+            chunk_id = f"{job.run_id}-labels-{number:05d}"
+            vectors = halves(batch["embedding"], labeller.model.config.joint_dim)
+            ids = batch["segment_id"]
+            tables.append(labels_table(labeller, vectors, ids, job.model_key, chunk_id))
+            held, left = held + len(ids), left - len(ids)
+            if held < SEGMENTS_PER_CHUNK and left > 0:
+                continue
+            made = {"labels": pa.concat_tables(tables)}
+            yield ChunkResult(Chunk(chunk_id, ()), made, 0, 0, held, 0.0, began, since=seen)
+            began, number, held, tables = datetime.now(UTC), number + 1, 0, []
+        if tables:  # fewer embeddings than segments: for `clsp verify` to tell
+            made = {"labels": pa.concat_tables(tables)}
+            yield ChunkResult(Chunk(chunk_id, ()), made, 0, 0, held, 0.0, began, since=seen)
+
+
+def _recordings(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> pa.Table:
+    """The rows of these recordings, with the entries' metadata."""
+    with connect(lake) as db:
+        db.register("wanted", _wanted(entries))
+        columns = "h.* EXCLUDE (seq, committed_at) REPLACE (w.metadata AS metadata)"
+        return db.sql(f"SELECT {columns} {PLANNED}", params=_keys(job)).to_arrow_table()
+
+
+def _wanted(entries: Sequence[FileEntry]) -> pa.Table:
+    return pa.table(
+        {
+            name: pa.array([getattr(entry, name) for entry in entries], pa.string())
+            for name in ("uri", "version", "metadata")
+        }
+    )
+
+
+def _keys(job: Job) -> dict[str, str]:
+    return {"archive": job.archive, "policy": job.policy.key, "model": job.model_key}

@@ -88,8 +88,11 @@ def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
     """Put one result into the lake. Raises LakeError."""
     faults.reach("commit.begin")
     files = result.tagged + result.failed
+    tables = dict(result.tables)
+    if "recordings" in tables:
+        tables["recordings"] = _counted(plan, tables["recordings"])
     lake.commit(
-        {**result.tables, "recordings": _counted(plan, result.tables["recordings"])},
+        tables,
         {
             **_ledger(plan, result.chunk.chunk_id, "chunk", result.started_at),
             "files": files,
@@ -101,7 +104,7 @@ def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
             "segments": result.segments,
             "audio_s": result.audio_s,
         },
-        since=0 if result.resized else plan.since,
+        since=plan.since if result.since is None else result.since,
     )
     faults.reach("commit.done")
     return ChunkReport(

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from clsp.errors import CheckpointMismatch, TransientError
-from pipelines import faults, schemas
+from pipelines import faults, memory, schemas
 from pipelines.archive import FileEntry, content_hash, open_local
 from pipelines.audio import open_recording
 from pipelines.errors import ArchiveUnreachable, FailureKind, RecordingError
@@ -46,6 +46,7 @@ class Worker:
     """Holds the model. `process` may be called any number of times, from one thread."""
 
     def __init__(self, job: Job) -> None:
+        memory.keep_one_arena()  # before torch and the decoders make their threads
         import torch
 
         import clsp
@@ -209,6 +210,7 @@ class Worker:
                 ):
                     outcome.embeddings[index] = vector
                 faults.reach("worker.embedded")
+        memory.give_back()
 
     # ---- tables -----------------------------------------------------------------------------
 
@@ -267,7 +269,7 @@ class Worker:
             audio_s=float(sum(o.duration_s for o in good)),
             started_at=started,
             known=known,
-            resized=resized,
+            since=0 if resized else None,  # job.known was not made for it
         )
 
 

@@ -1,9 +1,9 @@
 """`make torture`: tries to break the promises, and counts what broke.
 
-Kills runs at every fault point on every executor, kills runs at random times for a while, and
-damages recordings in thousands of ways. Within 20 minutes on 2 cores: one thing after the other,
-each stopped when it takes too long. Exit status 1 where anything was lost, doubled, crashed or
-hung.
+Kills runs at every fault point on every executor, measures memory against ten times more audio,
+kills runs at random times for a while, and damages recordings in thousands of ways. Within 20
+minutes on 2 cores: one thing after the other, each stopped when it takes too long. Exit status 1
+where anything was lost, doubled, crashed or hung, or memory grew.
 """
 
 import subprocess
@@ -17,7 +17,8 @@ PARTS = (
     ("crash matrix, in this process", "crash_matrix --executor local", 600),
     ("crash matrix, in child processes", "crash_matrix --executor process", 300),
     ("crash matrix, on Ray", "crash_matrix --executor ray", 480),
-    ("kills at random times", "soak --seconds 100 --seed 1", 240),
+    ("memory, of ten times more", "memory --files 400 --files 4000 --hours 0.4 --hours 4", 300),
+    ("kills at random times", "soak --seconds 80 --seed 1", 240),
     ("damaged recordings", "fuzz_decoder --cases 3000 --seed 5 --seconds 20", 480),
 )
 MOST_S = 1200.0

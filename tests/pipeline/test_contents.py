@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines import contents, planning, tagging
+from pipelines import contents, planning, relabel, tagging
 from pipelines.lake import Lake
 from pipelines.query import run
 from pipelines.settings import TagSettings
@@ -128,3 +128,58 @@ def test_files_of_a_chunk_are_found_without_reading_others(archive, tmp_path):
     assert lake.files_of("labels", []) == lake.files_of("labels", ["none"]) == []
     assert lake.files_after(0) == lake.stored("runs")[0]
     assert len(lake.files_after(4)) == 1 and lake.files_after(5) == []
+
+
+def test_new_labels_are_committed_in_pieces_and_a_cut_off_run_goes_on(
+    archive, tmp_path, monkeypatch
+):
+    """What was labelled before the cut is not labelled again; readers see none of it until all
+    of a recording's segments have theirs."""
+    lake, mood = tmp_path / "lake", tmp_path / "mood.yaml"
+    mood.write_text(MOOD)
+    tagging.tag(TagSettings(str(archive), str(lake)))
+    monkeypatch.setattr(relabel, "SEGMENTS_PER_CHUNK", 1)
+    monkeypatch.setattr(relabel, "SEGMENTS_PER_BATCH", 1)
+    settings = TagSettings(str(archive), str(lake), taxonomy=str(mood))
+    planned = planning.plan(settings)
+    cut_off = tagging.results(planned)
+    for _ in range(3):
+        tagging.commit(Lake(lake), planned, next(cut_off))
+    cut_off.close()
+    new = "labels WHERE taxonomy_key = (SELECT arg_max(taxonomy_key, seq) FROM runs)"
+    assert count(lake, new) == 3
+    assert count(lake, "speech WHERE gender IS NOT NULL OR gender_p IS NOT NULL") == 4
+    made = [result.tables for result in tagging.results(planning.plan(settings))]
+    assert [tables["labels"].num_rows for tables in made if "labels" in tables] == [1]
+    report = tagging.tag(settings)
+    assert (report.relabelled, report.segments, report.tagged) == (4, 1, 0)
+    assert count(lake, new) == 4
+    assert count(lake, "speech WHERE mood_p IS NOT NULL") == 4
+    assert harm(lake) == []
+
+
+@pytest.mark.parametrize("first", ["labels", "copies"])
+def test_labels_that_two_runs_make_at_once_are_there_once(archive, tmp_path, first):
+    """One labels the old recordings anew; the other, by the same new taxonomy, finds copies of
+    them. Neither saw the other's when it made its own."""
+    lake, mood = tmp_path / "lake", tmp_path / "mood.yaml"
+    mood.write_text(MOOD)
+    tagging.tag(TagSettings(str(archive), str(lake)))
+    other = tmp_path / "other"
+    shutil.copytree(archive, other)
+    plans = {
+        "labels": planning.plan(TagSettings(str(archive), str(lake), taxonomy=str(mood))),
+        "copies": planning.plan(TagSettings(str(other), str(lake), taxonomy=str(mood))),
+    }
+    assert len(plans["labels"].relabel) == len(plans["copies"].job.known) == 4
+    running = {name: tagging.results(planned) for name, planned in plans.items()}
+    held = {name: next(results) for name, results in running.items()}
+    assert all(result.tables["labels"].num_rows == 4 for result in held.values())
+    tables = {name: Lake(lake) for name in plans}
+    for name in sorted(plans, key=lambda name: name != first):
+        done = [tagging.commit(tables[name], plans[name], held[name])]
+        done += [tagging.commit(tables[name], plans[name], r) for r in running[name]]
+        tagging.finish(tables[name], plans[name], done)
+    assert [count(lake, name) for name in ("segments", "embeddings", "labels")] == [4, 4, 8]
+    assert count(lake, "speech WHERE mood_p IS NOT NULL") == 8
+    assert harm(lake) == []

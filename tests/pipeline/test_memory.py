@@ -3,6 +3,8 @@
 
 import gc
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from types import FrameType
 
@@ -43,3 +45,33 @@ def test_failures_do_not_hold_samples_until_the_garbage_collector_runs(
     [chunk], worker = planned.chunks, Worker(planned.job)
     assert worker.process(chunk).failed  # imports, too, leave frames behind
     assert left_behind(lambda: worker.process(chunk)) == []
+
+
+def test_what_is_freed_is_given_back(tmp_path):
+    """In a process of its own, for the allocator is the whole process's. Blocks this small never
+    come from the system one by one, and the last one holds the heap's end."""
+    code = """
+import platform
+from pipelines import memory
+
+def resident_mib():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 >> 20
+
+memory.keep_one_arena()
+blocks = [bytearray(60_000) for _ in range(4000)]
+held = resident_mib()
+last = blocks[-1]
+del blocks
+before = resident_mib()
+memory.give_back()
+print(platform.libc_ver()[0], held, before, resident_mib())
+"""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("only Linux tells resident memory like this")
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    libc, held, before, after = told.stdout.split()
+    if libc != "glibc":
+        pytest.skip("another C library's allocator")
+    assert int(held) - int(before) < 50  # or there would be nothing to show
+    assert int(held) - int(after) > 150

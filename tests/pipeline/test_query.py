@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines.errors import LakeError, QueryError, SettingsError
-from pipelines.label import pack, unpack
+from pipelines.label import halves, pack, unpack
 from pipelines.lake import Lake
 from pipelines.query import VIEWS, run
 from pipelines.search import lake_model, search
@@ -137,3 +138,14 @@ def test_a_folder_that_delta_or_duckdb_would_misread_is_refused_at_once(tmp_path
     with pytest.raises(LakeError, match="Choose another folder"):
         Lake(tmp_path / name, create=True)
     assert not (tmp_path / name).exists()
+
+
+def test_half_floats_are_read_where_they_lie_sliced_or_in_pieces():
+    vectors = np.random.default_rng(0).normal(size=(7, 12)).astype(np.float16)
+    packed = pack(vectors)
+    np.testing.assert_array_equal(halves(packed, 12), vectors)
+    np.testing.assert_array_equal(halves(packed.slice(2, 3), 12), vectors[2:5])
+    pieces = pa.chunked_array([packed.slice(0, 3), packed.slice(3)])
+    np.testing.assert_array_equal(halves(pieces, 12), vectors)
+    with pytest.raises(LakeError, match=r"24.* bytes, expected 22"):
+        halves(packed, 11)
