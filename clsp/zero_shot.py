@@ -67,7 +67,12 @@ def classifier(model: CLSPModel, prompts: Mapping[str, Sequence[str]]) -> Tensor
 @torch.inference_mode()
 def classify(audio: Tensor, matrix: Tensor, scale: float) -> Scores:
     """Audio embeddings (n, dim) against a classifier (k, dim); scale: the model's `scale`."""
-    cosine = audio @ matrix.T
+    return judge(audio @ matrix.T, scale)
+
+
+@torch.inference_mode()
+def judge(cosine: Tensor, scale: float) -> Scores:
+    """`classify`, from the cosines (n, k)."""
     top = cosine.topk(min(2, cosine.shape[1]), dim=1)
     margin = (
         top.values[:, 0] - top.values[:, 1]

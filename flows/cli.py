@@ -1,10 +1,13 @@
-"""The command line: `clsp tag | failures | retry | verify | sql | search | classify | similarity |
-train | status | doctor`, and the group `clsp evaluate`.
+"""The command line: `clsp tag | failures | retry | runs | status | target | reprocess | verify |
+sql | search | classify | similarity | train | doctor` and more, and the groups `clsp evaluate |
+watch`.
 
 Heavy imports only where a command needs them: `clsp --help` answers in a fraction of a second.
 Knows how to ask and how to show; all work is done a floor below.
 """
 
+import atexit
+import os
 import sys
 import traceback
 from enum import StrEnum
@@ -14,10 +17,16 @@ import typer
 
 import flows.cli_robustness  # noqa: F401  registers `clsp evaluate perturbation | wording`
 from flows.cli_adhoc import classify, similarity
+from flows.cli_deploy import announce, deploy
 from flows.cli_evaluate import evaluate_app
 from flows.cli_failures import failures, retry
+from flows.cli_maintain import maintain
+from flows.cli_reprocess import reprocess, target
+from flows.cli_runs import runs, status
 from flows.cli_train import train
 from flows.cli_verify import verify
+from flows.cli_watch import watch_app
+from flows.logs import LogFormat, LogLevel, set_up
 from flows.options import (
     DeviceOption,
     ExecutorName,
@@ -27,8 +36,13 @@ from flows.options import (
     LakeOption,
     ModelOption,
     RayAddressOption,
-    SegmentsOption,
     StrictOption,
+    WantedChannelsOption,
+    WantedModelOption,
+    WantedSegmentsOption,
+    WantedTaxonomyOption,
+    WorkerCpusOption,
+    WorkerGpusOption,
     WorkersOption,
 )
 
@@ -40,18 +54,40 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Tag archives of speech with CLSP and query them with SQL.",
     epilog="Exit codes: 0 done; 1 done, but --strict and some files failed, or doctor or verify "
-    "found something wrong; 2 the command line makes no sense; 3 an error that trying again will "
-    "not cure; 4 one that it may.",
+    "found something wrong, or a watch fires; 2 the command line makes no sense; 3 an error that "
+    "trying again will not cure; 4 one that it may; 143 stopped by SIGTERM: run again.",
 )
 
 EXIT_STRICT, EXIT_TERMINAL, EXIT_TRANSIENT = 1, 3, 4
 
 
-class ChannelPolicy(StrEnum):
-    MIX = "mix"
-    SPLIT = "split"
-    LEFT = "left"
-    RIGHT = "right"
+@app.callback()
+def before(
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="Log lines on standard error: one JSON object each, or text.",
+            envvar="CLSP_LOG_FORMAT",
+        ),
+    ] = None,
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(help="From this level on (info).", envvar="CLSP_LOG_LEVEL"),
+    ] = None,
+    grace_s: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds that SIGTERM leaves for what is in hand (20).",
+            envvar="CLSP_GRACE_S",
+        ),
+    ] = None,
+) -> None:
+    set_up(log_format, log_level)
+    if grace_s is not None:
+        from pipelines.stopping import allow
+
+        allow(grace_s)
 
 
 class SourceKind(StrEnum):
@@ -85,17 +121,15 @@ def tag(
     kind: Annotated[
         SourceKind, typer.Option(help="What SOURCE is; else told by its name.")
     ] = SourceKind.AUTO,
-    model: ModelOption = "tiny",
-    taxonomy: Annotated[
-        str | None, typer.Option(help="YAML file of attributes and styles; else the built-in one.")
-    ] = None,
-    segments: SegmentsOption = "windows",
-    channels: Annotated[
-        ChannelPolicy, typer.Option(help="Averaged, each by itself, or the first or second alone.")
-    ] = ChannelPolicy.MIX,
+    model: WantedModelOption = None,
+    taxonomy: WantedTaxonomyOption = None,
+    segments: WantedSegmentsOption = None,
+    channels: WantedChannelsOption = None,
     executor: ExecutorOption = ExecutorName.local,
     ray_address: RayAddressOption = None,
     workers: WorkersOption = None,
+    worker_cpus: WorkerCpusOption = None,
+    worker_gpus: WorkerGpusOption = None,
     device: DeviceOption = "auto",
     batch_s: Annotated[float, typer.Option(help="Seconds of audio in one batch.")] = 60.0,
     decode_threads: Annotated[int, typer.Option(help="Decoding threads in each worker.")] = 2,
@@ -140,16 +174,23 @@ def tag(
         "segments": segments, "executor": executor.value, "ray_address": ray_address,
         "workers": workers, "device": device, "batch_s": batch_s,
         "decode_threads": decode_threads, "chunk_files": chunk_files, "chunk_mib": chunk_mib,
-        "channels": channels.value, "max_duration_s": max_duration_s, "max_bytes": max_bytes,
-        "file_timeout_s": file_timeout_s, "kind": kind.value, "limit": limit,
-        "allow_empty": allow_empty,
+        "channels": channels and channels.value, "max_duration_s": max_duration_s,
+        "max_bytes": max_bytes, "file_timeout_s": file_timeout_s, "kind": kind.value,
+        "limit": limit, "allow_empty": allow_empty,
     }  # fmt: skip
-    given |= {k: v for k, v in (("include", include), ("exclude", exclude)) if v}
+    more = {
+        "include": include, "exclude": exclude, "worker_cpus": worker_cpus,
+        "worker_gpus": worker_gpus,
+    }  # fmt: skip
+    given |= {name: value for name, value in more.items() if value not in (None, [])}
     from flows.report import foretold, show, watched
+    from flows.watching import after_run
 
     if dry_run:
         return foretold(given, json)
     report = watched(given, flow, shown=not json)
+    if not flow:
+        after_run(lake)
     show(report, json)
     if strict and report["failed"]:
         raise typer.Exit(EXIT_STRICT)
@@ -160,16 +201,32 @@ def sql(
     query: Annotated[str, typer.Argument(help="One SQL query, in DuckDB's dialect.")],
     lake: LakeOption,
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            help="As the lake was at this time: 2026-11-30T12:00, UTC unless it ends as in +01:00.",
+        ),
+    ] = None,
 ) -> None:
     """Query the lake. The view to start with is `speech`; `SHOW TABLES` and `DESCRIBE speech` work.
 
-    Sees the lake's own files only. parquet goes to standard output: redirect it to a file.
+    `FROM speech_by('KEY')` is `speech` with the labels of another taxonomy that the lake has. Sees
+    the lake's own files only. parquet goes to standard output: redirect it to a file.
     """
+    from datetime import UTC, datetime
+
     from flows.console import write_arrow
     from pipelines.lake import Lake
     from pipelines.query import run
 
-    write_arrow(run(Lake(lake), query), format_.value)
+    try:
+        then = at and datetime.fromisoformat(at)
+    except ValueError as error:
+        raise typer.BadParameter(f"--at {at!r}: {error}; expected 2026-11-30T12:00") from None
+    if then and then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    write_arrow(run(Lake(lake), query, then or None), format_.value)
 
 
 @app.command()
@@ -195,57 +252,6 @@ def search(
 
 
 @app.command()
-def status(lake: LakeOption, json: JsonOption = False) -> None:
-    """What the lake holds: recordings by archive and state, models, taxonomies, the last runs."""
-    from flows.console import duration, out, print_json, print_rows
-    from pipelines.lake import Lake
-    from pipelines.query import arrow, connect
-
-    tables = Lake(lake)
-    with connect(tables) as db:
-
-        def rows(query: str) -> list[dict[str, Any]]:
-            return arrow(db, query).to_pylist()
-
-        archives = rows(
-            """SELECT archive, count(*) FILTER (state = 'tagged') AS tagged,
-                      count(*) FILTER (state = 'failed') AS failed,
-                      count(*) FILTER (state = 'gone') AS gone,
-                      coalesce(sum(duration_s) FILTER (state = 'tagged'), 0) AS audio_s
-               FROM recordings GROUP BY 1 ORDER BY 1"""
-        )
-        keys = rows(
-            """SELECT model_key, taxonomy_key, segments_policy, count(*) AS recordings
-               FROM recordings WHERE state = 'tagged' GROUP BY ALL ORDER BY 4 DESC"""
-        )
-        runs = rows(
-            """SELECT run_id, committed_at, archive, files, tagged, failed, unchanged,
-                      coalesce(pending, 0) AS pending, coalesce(gone, 0) AS gone, audio_s,
-                      epoch(committed_at) - epoch(started_at) AS seconds
-               FROM runs WHERE kind = 'run' ORDER BY seq DESC LIMIT 5"""
-        )
-        segments = rows("SELECT count(*) AS n FROM speech")[0]["n"]
-    held = {
-        "lake": str(tables.root),
-        "size_bytes": tables.size_bytes(),
-        "segments": segments,
-        "archives": archives,
-        "keys": keys,
-        "runs": runs,
-    }
-    if json:
-        return print_json(held)
-    audio_s = sum(row["audio_s"] for row in archives)
-    out.print(
-        f"[bold]{tables.root}[/bold]: {segments} segments, {duration(audio_s)} of audio, "
-        f"{held['size_bytes'] / 1e6:.1f} MB"
-    )
-    print_rows(archives, title="Archives")
-    print_rows(keys, title="Current labels come from")
-    print_rows(runs, title="Last runs")
-
-
-@app.command()
 def doctor(
     model: ModelOption = "tiny",
     lake: Annotated[
@@ -266,21 +272,38 @@ def doctor(
         raise typer.Exit(1)
 
 
-for command in (failures, retry, verify, classify, similarity, train):
+for command in (
+    failures, retry, runs, status, target, reprocess, verify, maintain, classify, similarity,
+    train, deploy, announce,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(watch_app, name="watch")
+
+
+def _hush() -> None:
+    """Prefect's threads keep objects alive to the very end, which DuckDB's bindings (nanobind) tell
+    on standard error line by line. All is done by then: nobody needs to hear of it."""
+    if "prefect" in sys.modules:
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def main() -> None:
     """The console script: errors of ours are one sentence and an exit code, not a traceback; and
     no secret is printed, whoever's error it is."""
     from clsp.errors import ClspError, TransientError
+    from pipelines.errors import Stopped
     from pipelines.redaction import redacted
+    from pipelines.stopping import EXIT_STATUS
 
+    atexit.register(_hush)  # first: so it runs after what Prefect registers
     try:
         app()
     except ClspError as error:
         print(f"clsp: {redacted(str(error))}", file=sys.stderr)
+        if isinstance(error, Stopped):
+            raise SystemExit(EXIT_STATUS) from None
         raise SystemExit(
             EXIT_TRANSIENT if isinstance(error, TransientError) else EXIT_TERMINAL
         ) from None

@@ -17,6 +17,8 @@ from flows.options import (
     LakeOption,
     RayAddressOption,
     StrictOption,
+    WorkerCpusOption,
+    WorkerGpusOption,
     WorkersOption,
 )
 
@@ -85,6 +87,8 @@ def retry(
     executor: ExecutorOption = ExecutorName.local,
     ray_address: RayAddressOption = None,
     workers: WorkersOption = None,
+    worker_cpus: WorkerCpusOption = None,
+    worker_gpus: WorkerGpusOption = None,
     device: DeviceOption = "auto",
     max_duration_s: Annotated[
         float | None, typer.Option(help="Else as in the latest run: seconds of audio in one file.")
@@ -105,6 +109,7 @@ def retry(
     """
     from flows.console import out, print_json
     from flows.report import show, with_progress
+    from flows.watching import after_run
     from pipelines.lake import Lake
     from pipelines.retry import Retry, retries
     from pipelines.tagging import tag
@@ -113,7 +118,8 @@ def retry(
         raise typer.BadParameter("SOURCE names the archive: give one of SOURCE and --archive")
     given: dict[str, Any] = {
         "executor": executor.value, "ray_address": ray_address, "workers": workers,
-        "device": device, "max_duration_s": max_duration_s, "max_bytes": max_bytes,
+        "worker_cpus": worker_cpus, "worker_gpus": worker_gpus, "device": device,
+        "max_duration_s": max_duration_s, "max_bytes": max_bytes,
         "file_timeout_s": file_timeout_s,
     }  # fmt: skip
 
@@ -133,6 +139,8 @@ def retry(
         reports.append(once(wanted))
         if not json:
             show(reports[-1], json)
+    if reports:
+        after_run(lake)
     if json:
         print_json(reports)
     elif not reports:

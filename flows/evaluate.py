@@ -14,6 +14,7 @@ from prefect.artifacts import create_table_artifact  # isort: skip
 from prefect.cache_policies import NO_CACHE  # isort: skip
 from prefect.utilities.annotations import quote  # isort: skip
 
+from flows.guard import take_over
 from pipelines import evaluation_run
 from pipelines.clips import OnClip, ignore_clip
 from pipelines.evaluation import Result
@@ -77,6 +78,8 @@ def evaluate_model(
     given = {key: value for key, value in locals().items() if value is not None and key != "lake"}
     if prompts is not None:
         given["prompts"] = {name: tuple(words) for name, words in prompts.items()}
+    if lake is not None:
+        take_over(lake)
     result = measure(EvaluationSettings(**given))
     if lake is not None:
         record(lake, quote(result))  # quote: Prefect would otherwise search it for futures

@@ -18,16 +18,52 @@ LakeOption = Annotated[
 ModelOption = Annotated[
     str, typer.Option("--model", help="`tiny`, `yfyeung/CLSP`, or a folder.", envvar="CLSP_MODEL")
 ]
+WantedModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="`tiny`, `yfyeung/CLSP`, or a folder. Default: what the lake declares, else `tiny`.",
+        envvar="CLSP_MODEL",
+    ),
+]
+WantedTaxonomyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--taxonomy",
+        help="YAML file of attributes and styles. Default: what the lake declares, else the "
+        "built-in one.",
+    ),
+]
 LakeModelOption = Annotated[
     str | None,
     typer.Option("--model", help="The lake's model, where it is a folder; else found by itself."),
 ]
-SegmentsOption = Annotated[
-    str,
+SEGMENTS_HELP = (
+    "`whole`, `windows` (30 s), `windows:LENGTH` or `windows:LENGTH/HOP` in s, or where somebody "
+    "speaks: `vad` (1 to 30 s), `vad:LONGEST`."
+)
+SegmentsOption = Annotated[str, typer.Option("--segments", help=SEGMENTS_HELP)]
+WantedSegmentsOption = Annotated[
+    str | None,
     typer.Option(
-        "--segments",
-        help="`whole`, `windows` (30 s), `windows:LENGTH` or `windows:LENGTH/HOP` in s, or where "
-        "somebody speaks: `vad` (1 to 30 s), `vad:LONGEST`.",
+        "--segments", help=f"{SEGMENTS_HELP} Default: what the lake declares, else `windows`."
+    ),
+]
+
+
+class ChannelPolicy(StrEnum):
+    MIX = "mix"
+    SPLIT = "split"
+    LEFT = "left"
+    RIGHT = "right"
+
+
+WantedChannelsOption = Annotated[
+    ChannelPolicy | None,
+    typer.Option(
+        "--channels",
+        help="Averaged, each by itself, or the first or second alone. Default: what the lake "
+        "declares, else `mix`.",
     ),
 ]
 ExecutorOption = Annotated[
@@ -50,6 +86,16 @@ WorkersOption = Annotated[
     typer.Option(
         "--workers",
         help="Child processes (else 1), or Ray actors (else one per GPU, or one per 4 CPUs).",
+    ),
+]
+WorkerCpusOption = Annotated[
+    float | None,
+    typer.Option("--worker-cpus", help="CPUs that each Ray actor takes; else its share, or 4."),
+]
+WorkerGpusOption = Annotated[
+    float | None,
+    typer.Option(
+        "--worker-gpus", help="GPUs that each Ray actor takes, at most 1; 0.5: two share one."
     ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]

@@ -1,6 +1,8 @@
 """A tagging run as a person sees it: progress while it runs, a few lines when it is done."""
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from time import monotonic
 from typing import Any
 
@@ -35,7 +37,8 @@ def _settings(given: dict[str, Any]) -> Any:
 
 def with_progress(run: Callable[..., dict[str, Any]], shown: bool) -> dict[str, Any]:
     """`run(on_plan, on_file)`, under a progress bar; returns what it does."""
-    with progress(shown) as bar:
+    # Standard output is for the answer: Ray, for one, tells there of nodes that died.
+    with redirect_stdout(sys.stderr), progress(shown) as bar:
         task = bar.add_task("planning", total=None, rate="")
         audio_s = 0.0
         began: float | None = None

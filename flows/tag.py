@@ -4,6 +4,7 @@ Runs with or without a Prefect server. The tables are the truth, not Prefect's s
 was cut off is repaired by running it again. Knows nothing of terminals.
 """
 
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -11,10 +12,18 @@ from typing import Any
 from flows import environment  # noqa: F401  (before prefect)
 
 from prefect import flow, task  # isort: skip
-from prefect.artifacts import create_table_artifact  # isort: skip
+from prefect.artifacts import (  # isort: skip
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE  # isort: skip
 from prefect.utilities.annotations import quote  # isort: skip
 
+from flows import artifacts
+from flows.guard import take_over
+from flows.watching import after_run
 from pipelines import tagging
 from pipelines.executors import OnFile, ignore_file
 from pipelines.lake import Lake
@@ -40,8 +49,12 @@ def commit(chunk_id: str, lake: Any, planned: Any, result: Any) -> tagging.Chunk
 
 @task(name="report", cache_policy=NO_CACHE)
 def report(lake: Any, planned: Any, chunks: list[tagging.ChunkReport]) -> tagging.RunReport:
-    """Balance the books, write the run's ledger row and the table artifact."""
+    """Balance the books, write the run's ledger row; a table artifact for programs, a summary with
+    the shares of labels for people."""
     done = tagging.finish(lake, planned, chunks)
+    create_markdown_artifact(
+        artifacts.summary(done.as_dict(), lake), key="summary", description=f"Run `{done.run_id}`"
+    )
     by_kind = ("failures", "warnings")
     summary = {key: value for key, value in done.as_dict().items() if key not in by_kind}
     failures = {f"failed: {kind}": count for kind, count in done.failures.items()}
@@ -55,17 +68,37 @@ def report(lake: Any, planned: Any, chunks: list[tagging.ChunkReport]) -> taggin
     return done
 
 
+def carry_out(planned: tagging.Plan, on_file: OnFile) -> dict[str, Any]:
+    """Within a flow: process and commit chunk by chunk, with a progress artifact, and report."""
+    lake, began = Lake(planned.settings.lake, create=True), time.monotonic()
+    shown = create_progress_artifact(0.0, key="progress", description=planned.job.run_id)
+    chunks: list[tagging.ChunkReport] = []
+    for result in tagging.results(planned, on_file):
+        # quote: Prefect would otherwise search every table for futures.
+        chunks.append(commit(result.chunk.chunk_id, quote(lake), quote(planned), quote(result)))
+        percent, text = artifacts.progress(
+            planned.ledger_files,
+            sum(chunk.files for chunk in chunks),
+            sum(chunk.audio_s for chunk in chunks),
+            time.monotonic() - began,
+        )
+        update_progress_artifact(shown, percent, f"{planned.job.run_id}: {text}")
+    return report(quote(lake), quote(planned), chunks).as_dict()
+
+
 @flow(name="tag_archive", validate_parameters=True)
 def tag_archive(
     source: str,
     lake: str,
-    model: str = "tiny",
+    model: str | None = None,
     taxonomy: str | None = None,
-    segments: str = "windows",
-    channels: str = "mix",
+    segments: str | None = None,
+    channels: str | None = None,
     executor: str = "local",
     ray_address: str | None = None,
     workers: int | None = None,
+    worker_cpus: float | None = None,
+    worker_gpus: float | None = None,
     device: str = "auto",
     batch_s: float = 60.0,
     decode_threads: int = 2,
@@ -87,13 +120,10 @@ def tag_archive(
     given = {key: value for key, value in locals().items() if value is not None}
     for name in {"include", "exclude"} & set(given):
         given[name] = tuple(given[name])
+    take_over(lake)
     on_plan, on_file = watchers.get()
     planned = plan(TagSettings(**given))
     on_plan(planned)
-    tables = Lake(lake, create=True)
-    # quote: Prefect would otherwise search every table for futures.
-    chunks = [
-        commit(result.chunk.chunk_id, quote(tables), quote(planned), quote(result))
-        for result in tagging.results(planned, on_file)
-    ]
-    return report(quote(tables), quote(planned), chunks).as_dict()
+    done = carry_out(planned, on_file)
+    after_run(lake)
+    return done

@@ -7,6 +7,7 @@ of your own that tags with them needs its `if __name__ == "__main__":`. Knows no
 plans or Ray.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -24,9 +25,13 @@ from pipelines.jobs import Chunk, ChunkResult, Job, halves, lost
 from pipelines.worker import Worker
 
 MOST_STARTS = 3  # in a row that come to nothing
-END_S = 5.0  # for a child to end by itself
+END_S = 5.0  # for a child to be gone
+POLL_S = 1.0  # between looks at whether the run was asked to stop
 
 Make = Callable[[Job], Worker]
+Work = Callable[[Iterable[Chunk], Callable[[], None]], Iterator[ChunkResult]]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -53,21 +58,19 @@ class Child:
 
     def end(self) -> None:
         self.pipe.close()
-        self.process.terminate()
+        self.process.kill()  # it has nothing to put in order
         self.process.join(END_S)
-        if self.process.is_alive():
-            self.process.kill()
 
 
 @contextmanager
 def children(
     job: Job, count: int, on_file: Callable[[float], None], make: Make = Worker
-) -> Iterator[Callable[[Iterable[Chunk]], Iterator[ChunkResult]]]:
+) -> Iterator[Work]:
     """What processes chunks on `count` children, each with its share of the CPUs: see
     pipelines.executors. The children start at once, and end with the context."""
     there = [_start(job, make) for _ in range(count)]
     try:
-        yield lambda chunks: _schedule(there, chunks, job, on_file, make)
+        yield lambda chunks, check: _schedule(there, chunks, check, job, on_file, make)
     finally:
         for child in there:
             child.end()
@@ -84,7 +87,8 @@ def _start(job: Job, make: Make) -> Child:
 
 def _serve(pipe: Connection, job: Job, make: Make) -> None:
     """The child: chunks in, results out, until nobody is there any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which ends us
+    for name in (signal.SIGINT, signal.SIGTERM):  # they are for the driver, which ends us
+        signal.signal(name, signal.SIG_IGN)
     try:
         try:
             worker = make(job)
@@ -109,14 +113,16 @@ def _serve(pipe: Connection, job: Job, make: Make) -> None:
 def _schedule(
     there: list[Child],
     chunks: Iterable[Chunk],
+    check: Callable[[], None],
     job: Job,
     on_file: Callable[[float], None],
     make: Make,
 ) -> Iterator[ChunkResult]:
     """Keep every child busy, hand out results as they come, bisect what kills one.
 
-    Raises WorkerNotStarted; WorkerLost when they die before they are ready; and what a worker
-    raised, which is no class of a library's: RuntimeError then, with its traceback as text.
+    Raises WorkerNotStarted; WorkerLost when they die before they are ready; what `check` raises,
+    and what a worker raised, which is no class of a library's: RuntimeError then, with its
+    traceback as text.
     """
     waiting, again = ((chunk, False) for chunk in chunks), deque[tuple[Chunk, bool]]()
     starts = 0
@@ -133,7 +139,8 @@ def _schedule(
         busy = {child.pipe: child for child in there if child.chunk}
         if not busy:
             return
-        for pipe in wait(busy):
+        check()
+        for pipe in wait(busy, POLL_S):
             child = busy[pipe]  # type: ignore[index]
             chunk, suspect = child.chunk, child.suspect
             assert chunk
@@ -141,6 +148,8 @@ def _schedule(
                 what, value = child.pipe.recv()
             except (EOFError, OSError):
                 how = child.died_of()
+                told = {"run_id": job.run_id, "chunk_id": chunk.chunk_id}
+                _log.warning("a worker process was lost (%s): another is started", how, extra=told)
                 starts = 0 if child.ready else starts + 1
                 if starts >= MOST_STARTS:
                     raise WorkerLost(

@@ -7,11 +7,10 @@ more the larger the lake is. Knows tables by their keys; nothing of audio or of 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from pipelines.lake import Lake
-from pipelines.query import arrow
+from pipelines.query import arrow, database
 
 
 class Contents:
@@ -81,7 +80,7 @@ def missing(
     if not files:
         return rows
     key = ", ".join(keys)
-    with duckdb.connect(":memory:") as db:
+    with database() as db:
         db.register("incoming", rows)
         return arrow(
             db,
@@ -97,7 +96,7 @@ def _read(
 ) -> list[tuple[Any, ...]]:
     if not files:
         return []
-    with duckdb.connect(":memory:") as db:
+    with database() as db:
         return db.execute(
             f"SELECT {columns} FROM read_parquet(?) WHERE {where}", [files, *values]
         ).fetchall()

@@ -7,13 +7,15 @@
     │   ├── ArchiveForbidden           the store refuses, or there are no credentials for it
     │   ├── SettingsError              an option has a value that means nothing
     │   ├── TaxonomyError              the attributes, labels or prompts contradict themselves
-    │   ├── WorkerNotStarted           workers cannot load what they need
+    │   ├── WorkerNotStarted           workers cannot load what they need, or find no place
     │   ├── QueryError                 the SQL cannot be run, or asks for what is not there
     │   └── LakeError                  the tables are not as they must be
     └── TransientError                 the same call may go through later
         ├── ArchiveUnreachable         the store did not answer, or broke off
         ├── LakeBusy                   another process keeps committing to the lake
-        └── WorkerLost                 a worker process died with work in its hands
+        ├── ClusterUnreachable         no Ray cluster answers at the address
+        ├── WorkerLost                 a worker process died with work in its hands
+        └── Stopped                    the run was asked to stop: SIGTERM
 
 Each of ours is a `PipelineError` too. A message says what was received, what was expected, and
 what to do next.
@@ -113,8 +115,17 @@ class LakeBusy(PipelineError, TransientError):
 
 
 class WorkerNotStarted(PipelineError, TerminalError):
-    """A worker cannot start where it was put: the model's files or the code are not there."""
+    """A worker cannot start: the model's files or the code are not where it was put, no node has a
+    place for it, or the cluster refuses us."""
+
+
+class ClusterUnreachable(PipelineError, TransientError):
+    """No Ray cluster answers at the address."""
 
 
 class WorkerLost(PipelineError, TransientError):
     """A worker process died with work in its hands: run the work again, then in halves."""
+
+
+class Stopped(PipelineError, TransientError):
+    """The run was asked to stop, by SIGTERM: what it committed stays; the next goes on there."""

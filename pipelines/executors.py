@@ -4,33 +4,28 @@ the same results.
     with executor(settings, job) as run:
         for result in run(chunks): ...
 
-Results come as they are ready. On Ray, a chunk whose worker dies is tried again in halves, alone
-on its actor, until the file that kills workers stands by itself and becomes a failure. Knows
-nothing of lakes or plans.
+Results come as they are ready; whoever asks for the next has committed the last. Asked to stop by
+SIGTERM, no new chunk is begun, what is in hand is finished for a while, and the run ends with
+Stopped. Knows nothing of lakes or plans.
 """
 
+import logging
 import os
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from pipelines import faults
-from pipelines.children import children
-from pipelines.errors import FailureKind, WorkerLost, WorkerNotStarted
-from pipelines.jobs import Chunk, ChunkResult, Job, halves, lost
+from pipelines.children import Work, children
+from pipelines.errors import Stopped
+from pipelines.jobs import Chunk, ChunkResult, Job
 from pipelines.settings import TagSettings
+from pipelines.stopping import Stop, stoppable
 from pipelines.worker import Worker
-
-IN_FLIGHT = 2  # chunks per actor: one running, one waiting, so that no actor idles
-CPUS_PER_ACTOR = 4
-PING_S = 0.2
-RESTART_PINGS = 3000  # ten minutes for an actor to be back with its model loaded
 
 Run = Callable[[Iterable[Chunk]], Iterator[ChunkResult]]
 OnFile = Callable[[float], None]  # audio seconds of a file that is done
+
+_log = logging.getLogger(__name__)
 
 
 def ignore_file(audio_s: float) -> None:
@@ -41,163 +36,65 @@ def ignore_file(audio_s: float) -> None:
 def executor(settings: TagSettings, job: Job, on_file: OnFile = ignore_file) -> Iterator[Run]:
     """The executor that the settings name. on_file is called in the driver: for each file as it
     is done; on Ray, for each file of a chunk when the chunk is."""
-    if settings.executor == "ray":
-        with _ray_executor(settings, job, on_file) as run:
-            yield run
-    elif settings.executor == "process":
-        count = settings.workers or 1
-        threads = max(1, (os.cpu_count() or 1) // count)
-        with children(replace(job, threads=threads), count, on_file) as run:
-            yield run
-    else:
-        worker = Worker(job)
-        yield lambda chunks: (worker.process(chunk, on_file) for chunk in chunks)
-
-
-# ---- Ray --------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Task:
-    """What an actor was asked: a chunk, or (None) whether it is back after it died."""
-
-    actor: int
-    chunk: Chunk | None
-    suspect: bool = False
+    with stoppable(job.run_id) as stop, _workers(settings, job, on_file) as work:
+        yield lambda chunks: _watched(work, chunks, job, stop)
 
 
 @contextmanager
-def _ray_executor(settings: TagSettings, job: Job, on_file: OnFile) -> Iterator[Run]:
-    # Before Ray is imported: it reads them then. Values already set win.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a FutureWarning
-    import ray
+def _workers(settings: TagSettings, job: Job, on_file: OnFile) -> Iterator[Work]:
+    if settings.executor == "ray":
+        from pipelines.ray_executor import ray_workers
 
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(
-            address=settings.ray_address or "local",  # never some cluster that happens to be here
-            include_dashboard=None if settings.ray_address else False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
-    actors: list[Any] = []
-    try:
-        actors = _actors(settings, job)
-        yield lambda chunks: _schedule(actors, chunks, job, on_file)
-    finally:
-        for actor in actors:
-            ray.kill(actor)
-        if ours:
-            ray.shutdown()
+        with ray_workers(settings, job, on_file) as work:
+            yield work
+    elif settings.executor == "process":
+        count = settings.workers or 1
+        threads = max(1, (os.cpu_count() or 1) // count)
+        with children(replace(job, threads=threads), count, on_file) as work:
+            yield work
+    else:
+        worker = Worker(job)
+        yield lambda chunks, check: _one_by_one(worker, chunks, check, on_file)
 
 
-def _actors(settings: TagSettings, job: Job) -> list[Any]:
-    import ray
-    from ray.exceptions import RayActorError
-
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = 0 if job.device == "cpu" else int(sum(node.get("GPU", 0) for node in nodes))
-    cpus = [node["CPU"] for node in nodes if node.get("CPU")] or [1.0]
-    count, cpus_each = shares(cpus, settings.workers or gpus or None)
-    # Ray would give torch its threads only through OMP_NUM_THREADS, and only sometimes.
-    job = replace(job, threads=max(1, int(cpus_each)))
-    # The killed file is found here, by retry in halves: Ray itself must not try again.
-    kind = ray.remote(
-        num_cpus=cpus_each,
-        num_gpus=min(1.0, gpus / count),
-        max_restarts=-1,
-        max_task_retries=0,
-        runtime_env=faults.runtime_env(),
-    )(Worker)
-    actors = [kind.remote(job) for _ in range(count)]
-    try:
-        ray.get([actor.ping.remote() for actor in actors])
-    except RayActorError as error:
-        raise WorkerNotStarted(f"a Ray worker cannot start: {error}") from error
-    return actors
-
-
-def shares(cpus: list[float], workers: int | None) -> tuple[int, float]:
-    """How many actors, and the CPUs of each, for nodes with so many CPUs: what Ray can place.
-
-    By default one actor for every 4 CPUs of a node, at least one on each. More actors than CPUs
-    share them.
-    """
-    if workers is None:
-        per_node = [max(1, int(c) // CPUS_PER_ACTOR) for c in cpus]
-        return sum(per_node), min(max(1, c // n) for c, n in zip(cpus, per_node, strict=True))
-    each = min(sum(cpus) / workers, max(cpus))
-    return workers, float(int(each)) if each >= 1 else each
-
-
-def _schedule(
-    actors: list[Any], chunks: Iterable[Chunk], job: Job, on_file: OnFile
+def _one_by_one(
+    worker: Worker, chunks: Iterable[Chunk], check: Callable[[], None], on_file: OnFile
 ) -> Iterator[ChunkResult]:
-    """Keep every actor fed, hand out results as they come, bisect what kills a worker.
+    def on_file_and_check(audio_s: float) -> None:
+        on_file(audio_s)
+        check()
 
-    Raises WorkerLost when an actor does not come back.
-    """
-    import ray
-    from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
+    for chunk in chunks:
+        yield worker.process(chunk, on_file_and_check)
 
-    waiting, suspects = iter(chunks), deque[Chunk]()
-    running: dict[Any, _Task] = {}
-    load = [0] * len(actors)
-    closed: set[int] = set()  # actors that get nothing more for now: holding a suspect, or dead
-    asked = [0] * len(actors)  # pings of a dead actor
 
-    def submit(task: _Task) -> None:
-        handle = actors[task.actor]
-        ref = handle.process.remote(task.chunk) if task.chunk else handle.ping.remote()
-        running[ref] = task
-        load[task.actor] += 1
-        if task.suspect or not task.chunk:
-            closed.add(task.actor)
+def _watched(work: Work, chunks: Iterable[Chunk], job: Job, stop: Stop) -> Iterator[ChunkResult]:
+    """The results, until the run is asked to stop. Raises Stopped then; and says what was dropped,
+    however the run ends."""
+    begun = done = 0  # files
 
-    def feed() -> None:
-        for actor in sorted(range(len(actors)), key=lambda a: load[a]):
-            if suspects and actor not in closed and load[actor] == 0:
-                submit(_Task(actor, suspects.popleft(), suspect=True))
-            # While suspects wait, busy actors run dry, so that one of them gets free.
-            while not suspects and actor not in closed and load[actor] < IN_FLIGHT:
-                chunk = next(waiting, None)
-                if chunk is None:
-                    return
-                submit(_Task(actor, chunk))
+    def until_asked() -> Iterator[Chunk]:
+        nonlocal begun
+        for chunk in chunks:
+            if stop.asked:
+                return
+            begun += len(chunk.entries)
+            yield chunk
 
-    feed()
-    while running:
-        [done], _ = ray.wait(list(running), num_returns=1)
-        task = running.pop(done)
-        load[task.actor] -= 1
-        result = None
-        try:
-            result = ray.get(done)
-            closed.discard(task.actor)
-            asked[task.actor] = 0
-        except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
-            if task.chunk and task.suspect and len(task.chunk.entries) == 1:
-                result = _lost(job, task.chunk, error)
-            elif task.chunk:
-                suspects.extend(halves(task.chunk) if task.suspect else [task.chunk])
-            # Until it is back, whatever the actor is given fails at once, guilty or not.
-            asked[task.actor] += 1
-            if asked[task.actor] > RESTART_PINGS:
-                raise WorkerLost(f"a Ray worker died and did not come back: {error}") from error
-            if load[task.actor] == 0:
-                time.sleep(PING_S)
-                submit(_Task(task.actor, None))
-        feed()
-        if task.chunk and result is not None:
-            for _ in result.chunk.entries:
-                on_file(result.audio_s / len(result.chunk.entries))
+    try:
+        for result in work(until_asked(), stop.check):
             yield result
-
-
-def _lost(job: Job, chunk: Chunk, error: Exception) -> ChunkResult:
-    from ray.exceptions import OutOfMemoryError
-
-    memory = isinstance(error, OutOfMemoryError)  # Ray's memory monitor stopped it
-    kind = FailureKind.OUT_OF_MEMORY if memory else FailureKind.WORKER_LOST
-    return lost(job, chunk, type(error).__name__, kind)
+            done += len(result.chunk.entries)
+    except Stopped:
+        pass  # the time is over
+    finally:
+        if begun > done:
+            _log.warning(
+                "%s files in hand were dropped: the next run does them",
+                begun - done, extra={"run_id": job.run_id},
+            )  # fmt: skip
+    if stop.asked:
+        raise Stopped(
+            f"stopped by SIGTERM: of {begun} files that were begun {done} are done and committed, "
+            f"{begun - done} were dropped. Run again: it goes on from there"
+        )

@@ -41,14 +41,23 @@ DRIVER = {
     "commit.begin": "a chunk's result is with the driver",
     "commit.locked": "the lake's lock is held",
     **{f"append.{name}": "the table's rows are about to be written" for name in (
-        "recordings", "segments", "embeddings", "labels", "evaluations", "runs")},
+        "recordings", "segments", "embeddings", "labels", "evaluations", "targets", "watches",
+        "watch_checks", "runs")},
     **{f"appended.{name}": "the table's rows are written" for name in (
-        "recordings", "segments", "embeddings", "labels", "evaluations", "runs")},
+        "recordings", "segments", "embeddings", "labels", "evaluations", "targets", "watches",
+        "watch_checks", "runs")},
     "commit.done": "a chunk is committed, the lock given back",
     "run.balanced": "all chunks are committed, the run's own ledger row is not",
     "run.done": "the run's own ledger row is written",
 }  # fmt: skip
-POINTS = WORKER | DRIVER
+MAINTENANCE = {
+    "maintain.locked": "the lake's lock is held for a table",
+    "maintain.swept": "rows of chunks that were cut off are removed from it",
+    "maintain.compacted": "its small files are put together",
+    "maintain.vacuumed": "its files that no reader needs are deleted",
+    "maintain.checkpointed": "its log is shortened",
+}
+POINTS = WORKER | DRIVER | MAINTENANCE
 
 
 @dataclass(frozen=True)

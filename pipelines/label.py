@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clsp.model import CLSPModel
-from clsp.zero_shot import classifier, classify
+from clsp.zero_shot import classifier, judge
 from pipelines import schemas
 from pipelines.errors import LakeError
 from pipelines.taxonomy import Taxonomy
@@ -57,13 +57,18 @@ class Labeller:
     """A taxonomy's prompts embedded once by one model, then applied to any number of segments."""
 
     def __init__(self, model: CLSPModel, taxonomy: Taxonomy) -> None:
+        import torch
+
         self.model, self.taxonomy = model, taxonomy
         # Double precision on the CPU: a row's scores must not depend on the rows around it.
-        self.matrices = {
-            a.name: classifier(model, a.prompts).double().cpu() for a in taxonomy.attributes
-        }
+        parts = [torch.empty(0, model.config.joint_dim)]  # where nothing is asked
+        parts += [classifier(model, a.prompts).cpu() for a in taxonomy.attributes]
         styles = {style.column: [style.description] for style in taxonomy.styles}
-        self.styles = classifier(model, styles).double().cpu() if styles else None
+        if styles:
+            parts.append(classifier(model, styles).cpu())
+        # One matrix: the embeddings, which are many, are gone through once.
+        self.matrix = torch.cat([part.double() for part in parts])
+        self.widths = [len(part) for part in parts]
 
     def columns(self, embeddings: np.ndarray) -> dict[str, pa.Array]:
         """The taxonomy's columns for embeddings (n, dim), rounded to half precision first."""
@@ -72,9 +77,10 @@ class Labeller:
         stored = torch.from_numpy(embeddings.astype("<f2")).double()
         columns: dict[str, pa.Array] = {}
         name = self.model.checkpoint.name
-        for attribute in self.taxonomy.attributes:
+        _, *parts = (stored @ self.matrix.T).split(self.widths, dim=1)
+        for attribute, cosine in zip(self.taxonomy.attributes, parts, strict=False):
             labels = list(attribute.prompts)
-            scores = classify(stored, self.matrices[attribute.name], self.model.scale)
+            scores = judge(cosine, self.model.scale)
             label, probability, margin, best = attribute.columns
             named = pa.array([labels[i] for i in scores.best.tolist()], pa.string())
             margins = scores.margin.float().numpy()
@@ -84,10 +90,8 @@ class Labeller:
             columns[probability] = pa.array(chosen.float().numpy())
             columns[margin] = pa.array(margins)
             columns[best] = named
-        if self.styles is not None:
-            cosines = (stored @ self.styles.T).float().numpy()
-            for i, style in enumerate(self.taxonomy.styles):
-                columns[style.column] = pa.array(cosines[:, i])
+        for i, style in enumerate(self.taxonomy.styles):
+            columns[style.column] = pa.array(parts[-1][:, i].float().numpy())
         return columns
 
 

@@ -60,9 +60,9 @@ class Lake:
                 "or DuckDB cannot keep tables under. Choose another folder"
             )
         if create:
-            with _lake_errors(self.root):
+            with lake_errors(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
-        elif not absent_ok and not self._exists("runs"):
+        elif not absent_ok and not self.exists("runs"):
             raise LakeError(f"no lake at {self.root}: make one with `clsp tag SOURCE --lake DIR`")
 
     def stored(self, table: str) -> tuple[list[str], pa.Schema]:
@@ -73,7 +73,8 @@ class Lake:
 
     def files_of(self, table: str, chunk_ids: Collection[str]) -> list[str]:
         """Those that may hold rows of these chunks, by the least and greatest id that the log names
-        for each: as long as nothing compacted them, those that do."""
+        for each. Compaction makes fewer and larger ones of them: it keeps their rows in order, so
+        that of these a reader needs a few row groups."""
         return self._paths(
             table,
             [
@@ -95,14 +96,19 @@ class Lake:
         does not say."""
         return self._version(table)[0]
 
+    def delta(self, table: str) -> DeltaTable:
+        """A table that is there, as Delta's library has it. Raises LakeError, and DeltaError."""
+        folder = self.root / table
+        _require_whole(folder)
+        return DeltaTable(folder.as_uri())
+
     def _version(self, table: str) -> tuple[list[dict[str, Any]], pa.Schema]:
-        if not self._exists(table):
+        if not self.exists(table):
             return [], pa.schema([])
         folder = self.root / table
-        with _lake_errors(folder):
-            _require_whole(folder)
+        with lake_errors(folder):
             # Not file_uris(): it percent-encodes the folder. Names within it are Delta's own.
-            found = DeltaTable(folder.as_uri())
+            found = self.delta(table)
             actions = pa.table(found.get_add_actions(flatten=True))
             schema = pa.schema(found.schema().to_arrow())
         told = actions.select([name for name in TOLD if name in actions.column_names])
@@ -139,6 +145,11 @@ class Lake:
             row = {**ledger, "seq": seq, "committed_at": datetime.now(UTC)}
             self._append("runs", pa.Table.from_pylist([row], schemas.RUNS))
 
+    def append(self, table: str, rows: pa.Table) -> None:
+        """Rows of a table that stands by itself: no chunk wrote them, no ledger row shows them.
+        Hold the lock."""
+        self._append(table, rows)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """While nobody else writes to this lake. A process that dies gives the lock back.
@@ -146,7 +157,7 @@ class Lake:
         Holds between the processes of one machine, and between machines where the file system
         honours flock (NFS 4 does; ask, where it is another). Raises LakeBusy after LOCK_WAIT_S.
         """
-        with _lake_errors(self.root):
+        with lake_errors(self.root):
             file = (self.root / LOCK).open("a")
         with file:  # closing it gives the lock back
             end = time.monotonic() + LOCK_WAIT_S
@@ -164,8 +175,8 @@ class Lake:
         """Bytes of the current Parquet files of every table."""
         return sum(row["size_bytes"] for name in schemas.TABLES for row in self.log(name))
 
-    def _exists(self, table: str) -> bool:
-        with _lake_errors(self.root / table):
+    def exists(self, table: str) -> bool:
+        with lake_errors(self.root / table):
             return DeltaTable.is_deltatable((self.root / table).as_uri())
 
     def _require_new(self, tables: Iterable[str], chunk_id: str) -> None:
@@ -182,7 +193,7 @@ class Lake:
 
     def _append(self, name: str, table: pa.Table) -> None:
         path = self.root / name
-        with _lake_errors(path):
+        with lake_errors(path):
             faults.reach(f"append.{name}")
             for attempt in range(1, COMMIT_ATTEMPTS + 1):
                 try:
@@ -202,7 +213,7 @@ class Lake:
 
 
 def _lock(file: IO[str]) -> bool:
-    with _lake_errors(Path(file.name)):
+    with lake_errors(Path(file.name)):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -233,7 +244,7 @@ def _require_whole(table: Path) -> None:
 
 
 @contextmanager
-def _lake_errors(path: Path) -> Iterator[None]:
+def lake_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError) as error:

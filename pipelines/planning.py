@@ -16,14 +16,13 @@ from typing import Any
 import pyarrow as pa
 
 from clsp.checkpoint import resolve
-from pipelines import taxonomy
+from pipelines import targets
 from pipelines.archive import FileEntry, archive_id, is_remote, why
 from pipelines.audio_info import LIMITED, Limits
 from pipelines.errors import COSTLY, COSTLY_ATTEMPTS, TRANSIENT
 from pipelines.jobs import Chunk, Job, model_key
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
-from pipelines.segments import SegmentPolicy
 from pipelines.settings import TagSettings
 from pipelines.sources import kind_of, list_source, would_list
 
@@ -53,6 +52,11 @@ class Plan:
         return sum(len(chunk.entries) for chunk in self.chunks)
 
     @property
+    def ledger_files(self) -> int:
+        """What `files` of the run's chunks add up to in the ledger, once all are committed."""
+        return self.files + len(self.unlisted) + len(self.relabel)
+
+    @property
     def size_bytes(self) -> int:
         return sum(entry.size_bytes for chunk in self.chunks for entry in chunk.entries)
 
@@ -64,11 +68,11 @@ class Plan:
         source = archive_id(given.source)
         if is_remote(given.source) and given.source.endswith("/"):
             source += "/"
-        model = Path(given.model).expanduser()
+        folder = given.model and Path(given.model).expanduser()
         options = {
             "source": source,
             "kind": kind_of(given.source, given.kind),
-            "model": str(model.resolve()) if model.is_dir() else given.model,
+            "model": str(folder.resolve()) if folder and folder.is_dir() else given.model,
             "taxonomy": given.taxonomy and str(Path(given.taxonomy).expanduser().resolve()),
             "segments": given.segments,
             "channels": given.channels,
@@ -87,14 +91,15 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
     ModelNotFound, LakeError.
     """
     started = datetime.now(UTC)
-    checkpoint = resolve(settings.model)
+    wanted = targets.wanted(settings, Lake(settings.lake, absent_ok=True))
+    checkpoint = resolve(wanted.model)
     job = Job(
         archive=archive_id(settings.source),
-        model=settings.model,
+        model=wanted.model,
         model_key=model_key(checkpoint.name, checkpoint.revision),
-        taxonomy=taxonomy.load(settings.taxonomy),
-        policy=SegmentPolicy.parse(settings.segments, settings.channels),
-        run_id=f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+        taxonomy=wanted.taxonomy,
+        policy=wanted.policy,
+        run_id=new_run_id(started),
         device=settings.device,
         batch_s=settings.batch_s,
         decode_threads=settings.decode_threads,
@@ -171,6 +176,11 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         size_bytes_of=dict(sizes),
         since=since,
     )
+
+
+def new_run_id(started: datetime) -> str:
+    """Sorts by time, and no two are the same."""
+    return f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
 def chunked(

@@ -2,19 +2,22 @@
 
 `speech` is the view to query: current recordings x segments x labels. Others: `recordings`,
 `failures`, `warnings`, `segments`, `embeddings`, `labels`, `labels_long`, `styles_long`,
-`history`, `runs`, `evaluations`.
+`history`, `runs`, `evaluations`, `targets`, `watches`, `watch_checks`. The macro
+`speech_by(taxonomy_key)` is `speech` with the labels of another taxonomy, where there are any.
 Knows nothing of how rows came to be.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from pipelines import schemas
+from pipelines.drift import LABEL_DRIFT
 from pipelines.errors import QueryError
 from pipelines.lake import Lake
 from pipelines.schemas import BEST_SUFFIX
@@ -32,6 +35,9 @@ VIEWS = {
     "embeddings": "one row per segment and model, float16 bytes",
     "labels": "one row per segment, model and taxonomy, old taxonomies too",
     "evaluations": "one row per evaluation, question and metric, with its interval",
+    "watches": "SQL conditions that are checked after every run",
+    "watch_checks": "every value that a watch has had",
+    "targets": "what the recordings shall be tagged with, each time that was declared",
 }
 
 WRITES = ("copy", "insert", "update", "delete", "merge")
@@ -39,16 +45,27 @@ RUNS_TEXT = ("query", "json_execute_serialized_sql")
 
 
 @contextmanager
-def connect(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that sees the lake as it is now, and no other file on this machine."""
+def database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB with nothing in it."""
+    with duckdb.connect(":memory:") as db:
+        # A bar, whatever its default is said to be, is drawn on standard output amid answers; and
+        # a connection as short as ours reads nothing twice.
+        db.execute("SET enable_progress_bar = false; SET enable_external_file_cache = false")
+        yield db
+
+
+@contextmanager
+def connect(lake: Lake, at: datetime | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that sees the lake as it is now, or was (`at`, with its time zone), and no other
+    file on this machine."""
     # The ledger first, as it is written last: of a chunk that it names, every row is there.
     names = sorted(schemas.TABLES, key=lambda name: name != "runs")
     stored = {name: lake.stored(name) for name in names}
-    with duckdb.connect(":memory:") as db:
+    with database() as db:
         db.execute("CREATE SCHEMA stored; CREATE SCHEMA empty")
         for name, schema in schemas.TABLES.items():
             _raw_view(db, name, *stored[name], schema)
-        _views(db)
+        _views(db, at)
         db.execute(f"SET allowed_directories = [{_text(f'{lake.root}/')}]")
         db.execute("SET enable_external_access = false")
         db.execute("SET python_enable_replacements = false")  # no variable of ours is a table
@@ -62,12 +79,18 @@ def arrow(db: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> pa.Table:
     return pa.table({}) if answer is None else answer.to_arrow_table()
 
 
-def run(lake: Lake, sql: str) -> pa.Table:
-    """One SQL query to an Arrow table. It can only read.
+def one_of(column: str, query: str) -> str:
+    """SQL for `column IN (query)` in a WHERE over wide rows that are to be streamed. DuckDB takes
+    the plain form for a join, and may hold the wide rows in memory rather than the query's."""
+    return f"CASE WHEN {column} IN ({query}) THEN true ELSE false END"
+
+
+def run(lake: Lake, sql: str, at: datetime | None = None) -> pa.Table:
+    """One SQL query to an Arrow table; `at`, of the lake as it was then. It can only read.
 
     Raises QueryError for anything but one query, or with DuckDB's reason.
     """
-    with connect(lake) as db:
+    with connect(lake, at) as db:
         return ask(db, sql)
 
 
@@ -143,8 +166,11 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _views(db: duckdb.DuckDBPyConnection) -> None:
-    db.execute("CREATE VIEW runs AS SELECT * FROM stored.runs")
+def _views(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
+    # Every other view goes by it: rows are never changed, so those of then are those of a commit
+    # up to then.
+    then = "" if at is None else f"WHERE committed_at <= {_text(at.isoformat())}::TIMESTAMPTZ"
+    db.execute(f"CREATE VIEW runs AS SELECT * FROM stored.runs {then}")
     selected = {"labels": _label_columns(_columns(db, "stored.labels"))}
     for name in ("segments", "embeddings", "labels"):
         db.execute(
@@ -155,6 +181,7 @@ def _views(db: duckdb.DuckDBPyConnection) -> None:
         """CREATE VIEW evaluations AS SELECT * FROM stored.evaluations
            WHERE chunk_id IN (SELECT chunk_id FROM runs WHERE kind = 'evaluation')"""
     )
+    db.execute("CREATE VIEW targets AS SELECT * FROM stored.targets")
     db.execute(
         """CREATE VIEW history AS SELECT r.*, l.seq, l.committed_at FROM stored.recordings r
            JOIN runs l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'"""
@@ -174,19 +201,23 @@ def _views(db: duckdb.DuckDBPyConnection) -> None:
            SELECT archive, uri, error_kind, error_message, duration_s, content_hash, processed_at
            FROM recordings WHERE state = 'tagged' AND error_kind IS NOT NULL"""
     )
+    db.execute(
+        """CREATE VIEW watches AS SELECT * EXCLUDE (state) FROM stored.watches
+           QUALIFY row_number() OVER (PARTITION BY watch ORDER BY revision DESC) = 1
+               AND state = 'set'"""
+    )
+    db.execute("CREATE VIEW watch_checks AS SELECT * FROM stored.watch_checks")
     taxonomy = [c for c in _columns(db, "labels") if c not in schemas.LABELS.names]
     fixed = [f"{expr} AS {name}" for name, expr in schemas.SPEECH_COLUMNS.items()]
     where = list(schemas.SPEECH_COLUMNS).index("rms_dbfs")  # after what names the segment
     columns = [*fixed[:where], *(f"l.{name}" for name in taxonomy), *fixed[where:]]
-    db.execute(
-        f"""CREATE VIEW speech AS SELECT {", ".join(columns)}
-            FROM recordings r
-            JOIN segments s ON s.content_hash = r.content_hash
-                           AND s.segments_policy = r.segments_policy
-            JOIN labels l ON l.segment_id = s.segment_id AND l.model_key = r.model_key
-                         AND l.taxonomy_key = r.taxonomy_key
-            WHERE r.state = 'tagged'"""
-    )
+    labelled = f"""SELECT {", ".join(columns)} FROM recordings r
+        JOIN segments s ON s.content_hash = r.content_hash
+                       AND s.segments_policy = r.segments_policy
+        JOIN labels l ON l.segment_id = s.segment_id AND l.model_key = r.model_key
+        WHERE r.state = 'tagged'"""
+    db.execute(f"CREATE VIEW speech AS {labelled} AND l.taxonomy_key = r.taxonomy_key")
+    db.execute(f"CREATE MACRO speech_by(key) AS TABLE {labelled} AND l.taxonomy_key = key")
     span = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_key"
     _long_view(
         db,
@@ -209,6 +240,7 @@ def _views(db: duckdb.DuckDBPyConnection) -> None:
             for c in styles
         ],
     )
+    db.execute(LABEL_DRIFT)
 
 
 def _attributes(columns: list[str]) -> list[str]:

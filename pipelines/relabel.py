@@ -16,9 +16,9 @@ from pipelines.archive import FileEntry
 from pipelines.jobs import Chunk, ChunkResult, Job
 from pipelines.known import RECORDINGS_PER_CHUNK, rewritten
 from pipelines.lake import Lake
-from pipelines.query import connect
+from pipelines.query import connect, one_of
 
-SEGMENTS_PER_CHUNK = 1 << 18  # labels committed together: about 100 MB of them
+SEGMENTS_PER_CHUNK = 1 << 17  # labels committed together: about 50 MB of them
 SEGMENTS_PER_BATCH = 1 << 14  # embeddings scored together: 64 MB in double precision
 
 # The rows as planned for, by version, policy and model: the current ones may be another run's now.
@@ -77,14 +77,14 @@ def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
             return
         labeller = Labeller(clsp.load(job.model), job.taxonomy)
         stream = db.sql(
-            """SELECT segment_id, embedding FROM embeddings
-               WHERE model_key = ? AND segment_id IN (FROM lacking)""",
+            f"""SELECT segment_id, embedding FROM embeddings
+                WHERE model_key = ? AND {one_of("segment_id", "FROM lacking")}""",
             params=[job.model_key],
         ).to_arrow_reader(SEGMENTS_PER_BATCH)
         for batch in stream:
             chunk_id = f"{job.run_id}-labels-{number:05d}"
             vectors = halves(batch["embedding"], labeller.model.config.joint_dim)
-            ids = batch["segment_id"]
+            ids = batch["segment_id"].to_pylist()  # the column itself would hold on to the vectors
             tables.append(labels_table(labeller, vectors, ids, job.model_key, chunk_id))
             held, left = held + len(ids), left - len(ids)
             if held < SEGMENTS_PER_CHUNK and left > 0:

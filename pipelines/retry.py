@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
+
 from pipelines.archive import archive_id
 from pipelines.errors import CURABLE, LakeError, SettingsError
 from pipelines.lake import Lake
@@ -62,6 +64,30 @@ def failures(
     return {"counts": counts.to_pylist(), "rows": rows.to_pylist()}
 
 
+def latest_runs(db: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, Any]]:
+    """By archive and kind of source: options_json, model_key and taxonomy_key of its last run."""
+    rows = arrow(
+        db,
+        """SELECT archive, options_json->>'kind' AS kind, options_json, model_key, taxonomy_key
+           FROM runs WHERE kind <> 'evaluation' AND options_json IS NOT NULL
+           QUALIFY row_number() OVER (
+               PARTITION BY archive, options_json->>'kind' ORDER BY seq DESC) = 1""",
+    )
+    return {(row["archive"], row["kind"]): row for row in rows.to_pylist()}
+
+
+def run_on(
+    latest: dict[tuple[str, str], dict[str, Any]], archive: str, kind: str
+) -> dict[str, Any]:
+    """One of these. Raises LakeError where there is none."""
+    if found := latest.get((archive, kind)):
+        return found
+    raise LakeError(
+        f"the runs on {archive!r} left no options in the ledger: they are from before there was "
+        "`clsp retry`. Run `clsp tag` on it once"
+    )
+
+
 def retries(
     lake: Lake,
     kinds: Sequence[str] = (),
@@ -89,25 +115,10 @@ def retries(
             archive is None,
             archive and archive_id(archive),
         ).to_pylist()
-        latest = {
-            (row["archive"], row["kind"]): row
-            for row in arrow(
-                db,
-                """SELECT archive, options_json->>'kind' AS kind, options_json, model_key,
-                          taxonomy_key FROM runs
-                   WHERE kind <> 'evaluation' AND options_json IS NOT NULL
-                   QUALIFY row_number() OVER (
-                       PARTITION BY archive, options_json->>'kind' ORDER BY seq DESC) = 1""",
-            ).to_pylist()
-        }
+        latest = latest_runs(db)
     found = []
     for row in rows:
-        run = latest.get((row["archive"], row["kind"]))
-        if run is None:
-            raise LakeError(
-                f"the runs on {row['archive']!r} left no options in the ledger: they are from "
-                "before there was `clsp retry`. Run `clsp tag` on it once"
-            )
+        run = run_on(latest, row["archive"], row["kind"])
         options = json.loads(run["options_json"]) | {
             k: v for k, v in given.items() if v is not None
         }

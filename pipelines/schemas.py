@@ -100,6 +100,49 @@ EVALUATIONS = pa.schema(
     ]
 )
 
+# What the lake's recordings shall be tagged with; the latest row counts. Null: not declared. No
+# ledger row gates it: a declaration is one row.
+TARGETS = pa.schema(
+    [
+        pa.field("declared_at", TIME, nullable=False),
+        pa.field("taxonomy_key", pa.string()),
+        pa.field("taxonomy_yaml", pa.string()),  # the file's text
+        pa.field("model", pa.string()),  # `tiny`, an id on the hub, or a folder
+        pa.field("model_key", pa.string()),  # what that was when it was declared
+        pa.field("segments", pa.string()),
+        pa.field("channels", pa.string()),
+    ]
+)
+
+# One row per time that a watch was set or removed; the one with the greatest revision counts. No
+# chunk writes it, and it needs no ledger row.
+WATCHES = pa.schema(
+    [
+        pa.field("watch", pa.string(), nullable=False),  # its name
+        pa.field("revision", pa.int64(), nullable=False),  # from 1, of this lake's watches together
+        pa.field("state", pa.string(), nullable=False),  # set | removed
+        pa.field("sql", pa.string(), nullable=False),  # answers with one number
+        pa.field("above", pa.float64()),  # fires over this, or
+        pa.field("below", pa.float64()),  # under this; the other is null
+        pa.field("action", pa.string(), nullable=False),  # alert | reprocess
+        pa.field("changed_at", TIME, nullable=False),
+    ]
+)
+
+# One row per watch and check.
+WATCH_CHECKS = pa.schema(
+    [
+        pa.field("watch", pa.string(), nullable=False),
+        pa.field("revision", pa.int64(), nullable=False),  # of the watch, as it was then
+        pa.field("checked_at", TIME, nullable=False),
+        pa.field("seq", pa.int64(), nullable=False),  # of the newest commit that was looked at
+        pa.field("value", pa.float64()),  # null where the query has no answer, or failed
+        pa.field("fires", pa.bool_()),  # null where the query failed
+        pa.field("announced", pa.bool_(), nullable=False),  # an event was sent
+        pa.field("error", pa.string()),  # why the query failed
+    ]
+)
+
 # The ledger: one row per committed chunk or evaluation, and one of kind `run` when a run ends.
 RUNS = pa.schema(
     [
@@ -119,6 +162,7 @@ RUNS = pa.schema(
         pa.field("unchanged", pa.int64(), nullable=False),
         pa.field("pending", pa.int64()),  # left for a later run; null in older rows
         pa.field("gone", pa.int64()),  # newly so; null in older rows
+        pa.field("planned_files", pa.int64()),  # of all the run's chunks; null in older rows
         pa.field("options_json", pa.string()),  # what `clsp retry` needs; null in older rows
         pa.field("segments", pa.int64(), nullable=False),
         pa.field("audio_s", pa.float64(), nullable=False),
@@ -131,6 +175,9 @@ TABLES = {
     "embeddings": EMBEDDINGS,
     "labels": LABELS,
     "evaluations": EVALUATIONS,
+    "targets": TARGETS,
+    "watches": WATCHES,
+    "watch_checks": WATCH_CHECKS,
     "runs": RUNS,
 }
 
@@ -154,7 +201,7 @@ SPEECH_COLUMNS = {
     "content_hash": "r.content_hash",
     "segment_id": "s.segment_id",
     "model_key": "r.model_key",
-    "taxonomy_key": "r.taxonomy_key",
+    "taxonomy_key": "l.taxonomy_key",
     "processed_at": "r.processed_at",
 }
 

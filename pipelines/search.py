@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipelines.errors import QueryError, SettingsError
 from pipelines.jobs import model_key
 from pipelines.lake import Lake
-from pipelines.query import arrow, connect
+from pipelines.query import arrow, connect, one_of
 
 if TYPE_CHECKING:
     from clsp.model import CLSPModel
@@ -64,8 +64,8 @@ def search(lake: Lake, model: "CLSPModel", text: str, k: int = 10) -> pa.Table:
     scores = np.empty(0, np.float32)
     with connect(lake) as db:
         stream = db.sql(
-            """SELECT segment_id, embedding FROM embeddings WHERE model_key = ?
-               AND segment_id IN (SELECT segment_id FROM speech WHERE model_key = ?)""",
+            f"""SELECT segment_id, embedding FROM embeddings WHERE model_key = ?
+                AND {one_of("segment_id", "SELECT segment_id FROM speech WHERE model_key = ?")}""",
             params=[key, key],
         ).to_arrow_reader(BATCH_ROWS)
         for batch in stream:

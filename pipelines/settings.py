@@ -20,16 +20,19 @@ class TagSettings:
     | source         | folder, file or URL of the archive                            |            |
     | kind           | of source: `folder`, `list`, `scp`, `lhotse`, `webdataset`    | by name    |
     | lake           | folder of the tables                                          |            |
-    | model          | `tiny`, `yfyeung/CLSP` or a folder                            | tiny       |
-    | taxonomy       | YAML file of attributes and styles                            | built in   |
-    | segments       | `whole`, `windows`, `windows:LENGTH`, `windows:LENGTH/HOP` (s) | windows    |
+    | model          | `tiny`, `yfyeung/CLSP` or a folder                            | tiny *     |
+    | taxonomy       | YAML file of attributes and styles                            | built in * |
+    | segments       | `whole`, `windows`, `windows:LENGTH`, `windows:LENGTH/HOP` (s) | windows *  |
     |                | or where somebody speaks: `vad`, `vad:LONGEST` (s)            |            |
-    | channels       | `mix`, `split` (each by itself), `left`, `right` (the first, second) | mix |
+    | channels       | `mix`, `split` (each by itself), `left` (first), `right`      | mix *      |
     | executor       | `local` (this process), `process` (child processes: what kills |           |
     |                | one costs one file) or `ray` (actors)                         | local      |
     | ray_address    | a cluster's address; without one Ray starts on this machine   |            |
     | workers        | child processes (else 1); Ray actors (else one per GPU, or one |           |
     |                | per 4 CPUs)                                                   | by machine |
+    | worker_cpus    | that each Ray actor takes: more than the nodes have waits for | its share, |
+    |                | nodes to come                                                 | at most 4  |
+    | worker_gpus    | that each Ray actor takes: 1, or less, where some share one   | 1          |
     | device         | `auto`, `cpu`, `cuda`                                         | auto       |
     | batch_s        | seconds of audio in one batch, padding included               | 60         |
     | decode_threads | threads that decode, in each worker                           | 2          |
@@ -43,18 +46,22 @@ class TagSettings:
     | exclude        | globs left out                                                | hidden     |
     | allow_empty    | an archive that lists as empty: all its files are gone        | False      |
 
+    (*) Or what the lake declares: pipelines.targets.
+
     Raises SettingsError for a value that means nothing.
     """
 
     source: str
     lake: str
-    model: str = "tiny"
+    model: str | None = None
     taxonomy: str | None = None
-    segments: str = "windows"
-    channels: str = "mix"
+    segments: str | None = None
+    channels: str | None = None
     executor: str = "local"
     ray_address: str | None = None
     workers: int | None = None
+    worker_cpus: float | None = None
+    worker_gpus: float | None = None
     device: str = "auto"
     batch_s: float = 60.0
     decode_threads: int = 2
@@ -72,7 +79,7 @@ class TagSettings:
     def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:
             raise SettingsError(f"executor {self.executor!r}: expected one of {list(EXECUTORS)}")
-        if self.channels not in CHANNELS:
+        if self.channels is not None and self.channels not in CHANNELS:
             raise SettingsError(f"channels {self.channels!r}: expected one of {list(CHANNELS)}")
         limits = ("max_duration_s", "max_bytes", "file_timeout_s")
         for name in ("batch_s", "decode_threads", "chunk_files", "chunk_mib", *limits):
@@ -81,5 +88,9 @@ class TagSettings:
         for name in ("workers", "limit"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise SettingsError(f"{name} {value}: expected at least 1")
+        if (cpus := self.worker_cpus) is not None and (cpus <= 0 or (cpus > 1 and cpus % 1)):
+            raise SettingsError(f"worker_cpus {cpus}: expected a whole number, or less than 1")
+        if (gpus := self.worker_gpus) is not None and not 0 < gpus <= 1:
+            raise SettingsError(f"worker_gpus {gpus}: expected more than 0 and at most 1")
         if self.kind not in KINDS:
             raise SettingsError(f"kind {self.kind!r}: expected one of {list(KINDS)}")

@@ -3,6 +3,7 @@
 Knows archives, lakes and executors; knows nothing of Prefect, terminals or how audio is read.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from pipelines.planning import Plan, plan
 from pipelines.query import connect
 from pipelines.relabel import relabel
 from pipelines.settings import TagSettings
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
         since=plan.since if result.since is None else result.since,
     )
     faults.reach("commit.done")
-    return ChunkReport(
+    report = ChunkReport(
         chunk_id=result.chunk.chunk_id,
         files=files,
         tagged=result.tagged,
@@ -118,6 +121,11 @@ def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
         known=len(result.known),
         gone=result.gone,
     )
+    told = asdict(report) | {"run_id": plan.job.run_id, "planned_files": plan.ledger_files}
+    _log.info("chunk %s is committed: %s tagged, %s failed, %s gone, %.0f s of audio in %.1f s",
+              report.chunk_id, report.tagged, report.failed, report.gone, report.audio_s,
+              report.seconds, extra=told)  # fmt: skip
+    return report
 
 
 def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
@@ -186,7 +194,12 @@ def tag(
     whether or not they have changed."""
     planned = plan(settings, retry)
     on_plan(planned)
-    lake = Lake(settings.lake, create=True)
+    return carry_out(planned, on_file)
+
+
+def carry_out(planned: Plan, on_file: OnFile = ignore_file) -> RunReport:
+    """Process, commit, report."""
+    lake = Lake(planned.settings.lake, create=True)
     return finish(lake, planned, [commit(lake, planned, r) for r in results(planned, on_file)])
 
 
@@ -218,6 +231,7 @@ def _ledger(plan: Plan, chunk_id: str, kind: str, started_at: datetime) -> dict[
         "model_key": plan.job.model_key,
         "taxonomy_key": plan.job.taxonomy.key,
         "options_json": plan.options_json,
+        "planned_files": plan.ledger_files,
     }
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Taxonomy:
     attributes: tuple[Attribute, ...]
     styles: tuple[Style, ...]
 
-    @property
+    @cached_property  # asked for each file of a listing
     def key(self) -> str:
         """16 hex digits: the same for the same prompts in the same order and the same least
         margins, however the file is written."""
@@ -106,8 +106,13 @@ def load(path: str | Path | None = None) -> Taxonomy:
     Raises TaxonomyError for a missing file, bad YAML or an entry it cannot use, naming it.
     """
     path = Path(path) if path else DEFAULT
+    return parse(text_of(path), str(path))
+
+
+def text_of(path: str | Path) -> str:
+    """A taxonomy's file as it is written. Raises TaxonomyError where it cannot be read."""
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TaxonomyError(f"taxonomy {path}: {error}; expected a YAML file in UTF-8") from error
 

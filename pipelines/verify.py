@@ -6,7 +6,9 @@ Delta keeps no hash of a file: compared are its size, its number of rows and, wi
 every page of it can be unpacked.
 """
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +26,8 @@ EXAMPLES = 3
 RESTORE = "Restore the lake from a backup; or remove it and tag again, which makes every row anew"
 REPORT = "Please report it. " + RESTORE
 LEFT_OVER = (
-    "Of an earlier version, or left by a run that was cut off. Readers do not see it; nothing "
-    "needs to be done"
+    "Left by a run that was cut off. Readers do not see it; nothing needs to be done, and "
+    "`clsp maintain` removes it in time"
 )
 
 
@@ -59,6 +61,11 @@ def verify(lake: Lake, deep: bool = False) -> list[Finding]:
         raise LakeError(f"lake {lake.root} cannot be read: {error}. {RESTORE}") from error
 
 
+def files_wrong(lake: Lake) -> list[Finding]:
+    """Missing and damaged files alone: a look at each, no row is read."""
+    return [found for found in _files(lake, deep=False) if found.count and found.harmful]
+
+
 # ---- files --------------------------------------------------------------------------------------
 
 
@@ -81,11 +88,22 @@ def _files(lake: Lake, deep: bool) -> Iterator[Finding]:
         ]
         check = "every page of every file can be read" if deep else "files are as the log says"
         yield _finding(check, name, wrong, RESTORE)
-        known = {row["path"] for row in logged}
+        known = {row["path"] for row in logged} | _of_earlier_versions(folder)
         strays = [path for path in there if path not in known]
-        yield _finding(
-            "no file but those of the current version", name, strays, LEFT_OVER, harmful=False
-        )
+        yield _finding("no file that the log does not name", name, strays, LEFT_OVER, harmful=False)
+
+
+def _of_earlier_versions(folder: Path) -> set[str]:
+    """Files that the log's entries added or took out: kept for a while after they are replaced."""
+    names = set()
+    for entry in (folder / "_delta_log").glob("*.json"):
+        # One that a checkpoint stands for may be removed at any time, and nobody reads it: where
+        # it is damaged, its files are told as unknown.
+        with suppress(OSError, ValueError):
+            for line in entry.read_bytes().splitlines():
+                said = json.loads(line)
+                names |= {said[what]["path"] for what in ("add", "remove") if what in said}
+    return names
 
 
 def _damage(path: Path, size: int, rows: int | None, deep: bool) -> str | None:

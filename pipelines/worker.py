@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from clsp.errors import CheckpointMismatch, TransientError
-from pipelines import faults, memory, schemas
+from pipelines import faults, memory, metrics, schemas
 from pipelines.archive import FileEntry, content_hash, open_local
 from pipelines.audio import open_recording
 from pipelines.errors import ArchiveUnreachable, FailureKind, RecordingError
@@ -69,10 +69,6 @@ class Worker:
         self.labeller = Labeller(self.model, job.taxonomy)
         faults.reach("worker.ready")
 
-    def ping(self) -> str:
-        """Proof of life for whoever started this worker elsewhere."""
-        return self.job.model_key
-
     def process(
         self, chunk: Chunk, on_file: Callable[[float], None] = lambda audio_s: None
     ) -> ChunkResult:
@@ -93,6 +89,9 @@ class Worker:
                 if held_s >= WINDOW_S:
                     self._embed(window)
                     window, held_s = [], 0.0
+            failed = outcome.failure
+            state = "failed" if failed else "known" if outcome.known else "tagged"
+            metrics.file_done(state, outcome.duration_s, str(failed.kind) if failed else None)
             on_file(outcome.duration_s)
         self._embed(window)
         return self._result(chunk, outcomes, started)
@@ -117,6 +116,7 @@ class Worker:
                     pool.submit(self._decode, outcome, ready, stop)
                     ahead.append((outcome, ready))
                     if len(ahead) > 2 * self.job.decode_threads:
+                        metrics.queued(sum(items.qsize() for _, items in ahead))
                         yield self._next(*ahead.pop(0), first)
                 while ahead:
                     yield self._next(*ahead.pop(0), first)
@@ -204,10 +204,10 @@ class Worker:
         with torch.inference_mode():
             for batch in batches([len(window[i][2]) for i in order], budget):
                 members = [window[order[i]] for i in batch]
-                vectors = self.model.embed_features([torch.from_numpy(f) for _, _, f in members])
-                for (outcome, index, _), vector in zip(
-                    members, vectors.float().cpu().numpy(), strict=True
-                ):
+                with metrics.batch():
+                    made = self.model.embed_features([torch.from_numpy(f) for _, _, f in members])
+                    vectors = made.float().cpu().numpy()  # a GPU is waited for here
+                for (outcome, index, _), vector in zip(members, vectors, strict=True):
                     outcome.embeddings[index] = vector
                 faults.reach("worker.embedded")
         memory.give_back()

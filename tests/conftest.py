@@ -13,9 +13,11 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers wherever the tests r
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Timing never decides a test: a busy machine draws and runs slowly.
-settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any-speed")
+# Timing never decides a test: a busy machine draws and runs slowly. Nor does chance: the same cases
+# every time. `pytest -m hypothesis --hypothesis-profile search` looks for new ones.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same-cases", settings.get_profile("search"), derandomize=True)
+settings.load_profile("same-cases")
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "data" / "golden"

@@ -18,8 +18,8 @@ PARTS = (
     ("crash matrix, in child processes", "crash_matrix --executor process", 300),
     ("crash matrix, on Ray", "crash_matrix --executor ray", 480),
     ("memory, of ten times more", "memory --files 400 --files 4000 --hours 0.4 --hours 4", 300),
-    ("kills at random times", "soak --seconds 80 --seed 1", 240),
-    ("damaged recordings", "fuzz_decoder --cases 3000 --seed 5 --seconds 20", 480),
+    ("kills at random times", "soak --seconds 60 --seed 1", 240),
+    ("damaged recordings", "fuzz_decoder --cases 2000 --seed 5 --seconds 20", 480),
 )
 MOST_S = 1200.0
 

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from pipelines.faults import POINTS, WORKER
+from pipelines.faults import MAINTENANCE, POINTS, WORKER
 from pipelines.settings import EXECUTORS, TagSettings
 from tests.faults.runs import (
     ENVIRONMENT,
@@ -41,7 +41,11 @@ from tests.faults.runs import (
 )
 
 # What tagging does not reach.
-ELSEWHERE = {"append.evaluations", "appended.evaluations"}
+ELSEWHERE = {
+    f"{when}.{name}"
+    for when in ("append", "appended")
+    for name in ("evaluations", "targets", "watches", "watch_checks")
+} | MAINTENANCE.keys()
 # Of the driver of workers apart these alone, unless asked: its steps are those of the local
 # executor, and each run waits for a worker to import everything.
 APART = ("process", "ray")

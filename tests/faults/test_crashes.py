@@ -117,7 +117,7 @@ def test_an_actor_that_dies_costs_no_row(matrix, again, tmp_path):
 def test_a_worker_that_the_memory_monitor_stopped_was_out_of_memory(matrix):
     from ray.exceptions import ActorDiedError, OutOfMemoryError
 
-    from pipelines.executors import _lost
+    from pipelines.ray_executor import lost_to_ray
 
     planned = tagging.plan(matrix.tagging(matrix.base))
     for error, kind in (
@@ -125,7 +125,7 @@ def test_a_worker_that_the_memory_monitor_stopped_was_out_of_memory(matrix):
          FailureKind.OUT_OF_MEMORY),
         (ActorDiedError(), FailureKind.WORKER_LOST),
     ):  # fmt: skip
-        found = _lost(planned.job, planned.chunks[0], error).tables["recordings"]
+        found = lost_to_ray(planned.job, planned.chunks[0], error).tables["recordings"]
         assert found["error_kind"].to_pylist() == [kind]
 
 

@@ -24,6 +24,9 @@ def test_the_flow_tags_reports_and_leaves_an_artifact(sample_archive, sample_lak
 
     with get_client(sync_client=True) as client:
         [artifact] = [a for a in client.read_artifacts() if a.key == "tag-archive"]
+        [text] = [a.data for a in client.read_artifacts() if a.key == "summary"]
+        [far] = [a.data for a in client.read_artifacts() if a.key == "progress"]
+    assert "| tagged | 17 |" in text and "gender" in text and far == 100.0
     table = {row["what"]: row["value"] for row in json.loads(artifact.data)}
     assert table["tagged"] == 17
     assert table["failed: too_short"] == table["tagged in part: truncated"] == 1

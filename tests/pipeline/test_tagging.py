@@ -1,6 +1,5 @@
 """An archive becomes tables: nothing lost, nothing twice, the same on every executor."""
 
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -11,16 +10,16 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import executors, tagging
+from pipelines import tagging
 from pipelines.archive import FileEntry
-from pipelines.errors import LakeError, WorkerNotStarted
+from pipelines.errors import LakeError
 from pipelines.label import unpack
 from pipelines.lake import Lake
 from pipelines.planning import chunked
 from pipelines.query import run
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag
-from pipelines.worker import Worker, batches
+from pipelines.worker import batches
 
 DAMAGED = {
     "damaged/click.wav": "too_short",
@@ -38,11 +37,6 @@ def speech(lake: Path) -> list[dict]:
     """Every row of the view, without what says when it was made."""
     table = run(Lake(lake), "SELECT * EXCLUDE (processed_at) FROM speech ORDER BY uri, start_s")
     return table.to_pylist()
-
-
-def vectors(lake: Path, dim: int) -> np.ndarray:
-    table = run(Lake(lake), "SELECT embedding FROM embeddings ORDER BY segment_id")
-    return unpack(table["embedding"], dim)
 
 
 @pytest.fixture
@@ -216,87 +210,6 @@ def test_an_unreadable_folder_is_a_failure_row_too(archive, tmp_path):
         "broken",
         "damaged/minutes.wav",
     }
-
-
-# ---- Ray --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def local_ray():
-    import ray
-
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
-
-
-def test_both_executors_write_the_same_rows(sample_archive, sample_lake, tmp_path, local_ray, tiny):
-    done = tag(settings(sample_archive, tmp_path, executor="ray", workers=2, chunk_files=8))
-    assert (done.tagged, done.failed, done.warnings) == (17, 3, {"truncated": 1})
-    ours, theirs = speech(tmp_path / "lake"), speech(sample_lake)
-    assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs, strict=True):
-        assert a.keys() == b.keys()
-        for column, value in a.items():
-            close = pytest.approx(b[column], abs=1e-4) if isinstance(value, float) else b[column]
-            assert value == close, (a["uri"], column)
-    dim = tiny.config.joint_dim
-    # One unit of half precision, where thread counts move the last bit.
-    np.testing.assert_allclose(
-        vectors(tmp_path / "lake", dim), vectors(sample_lake, dim), atol=5e-4
-    )
-
-
-def test_a_moved_file_is_known_to_actors_too(archive, tmp_path, local_ray):
-    tag(settings(archive, tmp_path))
-    (archive / "podcast/outro.flac").rename(archive / "moved.flac")
-    done = tag(settings(archive, tmp_path, executor="ray", workers=1))
-    assert (done.tagged, done.known, done.segments, done.gone) == (1, 1, 0, 1)
-    assert {row["uri"] for row in speech(tmp_path / "lake")} == {
-        "calls/2026-03/call-0192.wav",
-        "moved.flac",
-    }
-
-
-def test_a_file_that_kills_its_worker_is_found_and_recorded_and_no_other(
-    sample_archive, tmp_path, local_ray, monkeypatch
-):
-    class Fragile(Worker):  # stands in for a decoder that crashes the process
-        def process(self, chunk):
-            if any(entry.uri == "podcast/episode-02.mp3" for entry in chunk.entries):
-                os._exit(1)
-            return super().process(chunk)
-
-    monkeypatch.setattr(executors, "Worker", Fragile)
-    given = {"executor": "ray", "workers": 1, "chunk_files": 2, "include": ("podcast/*",)}
-    done = tag(settings(sample_archive, tmp_path, **given))
-    assert (done.tagged, done.failures) == (4, {"worker_lost": 1})
-    [lost] = rows(tmp_path / "lake", "FROM failures")
-    assert (lost["uri"], lost["error_kind"]) == ("podcast/episode-02.mp3", "worker_lost")
-
-
-def test_a_model_that_cannot_load_ends_the_run_at_once(archive, tmp_path, local_ray, monkeypatch):
-    class Mismatched(Worker):
-        def __init__(self, job):
-            raise ValueError("no such weights on this node")
-
-    monkeypatch.setattr(executors, "Worker", Mismatched)
-    with pytest.raises(WorkerNotStarted, match="no such weights on this node"):
-        tag(settings(archive, tmp_path, executor="ray", workers=1))
-
-
-@given(
-    cpus=st.lists(st.integers(1, 128).map(float), min_size=1, max_size=8),
-    workers=st.none() | st.integers(1, 64),
-)
-def test_actors_ask_for_no_more_cpus_than_there_are(cpus, workers):
-    count, each = executors.shares(cpus, workers)
-    assert count == workers or (workers is None and count >= len(cpus))
-    assert 0 < each <= max(cpus)
-    assert count * each <= sum(cpus)
-    assert each < 1 or each == int(each)  # Ray takes fractions below one only
-    if workers is None:  # and on its own it fills each node
-        assert each <= min(cpus)
 
 
 # ---- batching ---------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def test_what_a_killed_run_leaves_is_told_and_is_not_wrong(lake):
     shutil.copy(stray, stray.with_name("stray.parquet"))
     DeltaTable((lake / "runs").as_uri()).delete("chunk_id LIKE '%-gone-%' OR kind = 'run'")
     told = wrong(lake)
-    assert ("segments", "no file but those of the current version") in told
+    assert ("segments", "no file that the log does not name") in told
     assert ("recordings", "no row of a chunk that the ledger does not name") in told
     assert not [f for f in verify(Lake(lake)) if f.count and f.harmful]
     shown = CliRunner().invoke(app, ["verify", "--lake", str(lake)])

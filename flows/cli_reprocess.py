@@ -1,0 +1,205 @@
+"""`clsp target | reprocess`: what a lake shall be tagged with, and bringing it there. They know how
+to ask and to show; the work is done a floor below."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from flows.options import (
+    ChannelPolicy,
+    DeviceOption,
+    ExecutorName,
+    ExecutorOption,
+    JsonOption,
+    LakeOption,
+    RayAddressOption,
+    StrictOption,
+    WorkerCpusOption,
+    WorkerGpusOption,
+    WorkersOption,
+)
+
+TaxonomyOption = Annotated[
+    str | None, typer.Option("--taxonomy", help="YAML file of attributes and styles.")
+]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="`tiny`, `yfyeung/CLSP`, or a folder.")
+]
+SegmentsOption = Annotated[
+    str | None, typer.Option("--segments", help="How recordings are cut: as of `clsp tag`.")
+]
+ChannelsOption = Annotated[
+    ChannelPolicy | None, typer.Option("--channels", help="Which channels: as of `clsp tag`.")
+]
+
+
+def target(
+    lake: LakeOption,
+    taxonomy: TaxonomyOption = None,
+    model: ModelOption = None,
+    segments: SegmentsOption = None,
+    channels: ChannelsOption = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Declare nothing any more.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Declare what the lake's recordings shall be tagged with, or show what is declared.
+
+    `clsp tag` takes from it what it is not given; `clsp reprocess` brings to it what is not so. It
+    is kept in the lake (the taxonomy's text, not its file's name). Where a Prefect server is
+    configured it is told, so that a deployment made by `clsp deploy` starts reprocessing.
+    """
+    from dataclasses import asdict
+
+    from flows.console import out, print_json, print_rows
+    from pipelines import targets
+    from pipelines.lake import Lake
+
+    tables = Lake(lake)
+    given = {
+        "taxonomy": taxonomy, "model": model, "segments": segments,
+        "channels": channels and channels.value,
+    }  # fmt: skip
+    if clear and any(given.values()):
+        raise typer.BadParameter("--clear declares nothing: leave the other options out")
+    before = targets.declared(tables)
+    if clear:
+        targets.withdraw(tables)
+    elif any(given.values()):
+        targets.declare(tables, **given)
+    now = targets.declared(tables)
+    told = now != before and _tell(lake, now)
+    labels = now.labels
+    if json:
+        key = labels and labels.key
+        return print_json({**asdict(now), "taxonomy_key": key, "changed": now != before})
+    print_rows(
+        [
+            {"declared": "taxonomy", "value": labels and f"{labels.key}: {_named(labels)}"},
+            {"declared": "model", "value": now.model},
+            {"declared": "segments", "value": now.segments},
+            {"declared": "channels", "value": now.channels},
+        ]
+    )
+    if now != before:
+        who = "The Prefect server is told" if told else "To bring what is there to it"
+        out.print(f"{who}: clsp reprocess --lake {lake}", markup=False, soft_wrap=True)
+
+
+def _tell(lake: str, now: Any) -> bool:
+    from flows.events import TARGET_CHANGED, emit
+
+    labels = now.labels
+    payload = {"taxonomy_key": labels.key if labels else "", "model": now.model or ""}
+    return emit(TARGET_CHANGED, lake, payload)
+
+
+def _named(labels: Any) -> str:
+    return ", ".join([a.name for a in labels.attributes] + [s.column for s in labels.styles])
+
+
+def reprocess(
+    lake: LakeOption,
+    relabel: Annotated[
+        bool, typer.Option("--relabel", help="Only what needs no audio: new labels.")
+    ] = False,
+    re_embed: Annotated[
+        bool, typer.Option("--re-embed", help="Only what needs audio: another model or cut.")
+    ] = False,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            help="SQL condition on the columns of `speech`: only recordings of which a segment "
+            "fits it.",
+        ),
+    ] = None,
+    taxonomy: TaxonomyOption = None,
+    model: ModelOption = None,
+    segments: SegmentsOption = None,
+    channels: ChannelsOption = None,
+    executor: ExecutorOption = ExecutorName.local,
+    ray_address: RayAddressOption = None,
+    workers: WorkersOption = None,
+    worker_cpus: WorkerCpusOption = None,
+    worker_gpus: WorkerGpusOption = None,
+    device: DeviceOption = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what would be done; write nothing.")
+    ] = False,
+    flow: Annotated[
+        bool, typer.Option("--flow", help="Run as the Prefect flow reprocess.")
+    ] = False,
+    strict: StrictOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Bring what is in the lake to another taxonomy, model or cut: just what is not so yet.
+
+    What is not given is as the lake declares (`clsp target`), else as it is with each recording.
+    New labels come from the stored embeddings, whether or not the audio is still there; another
+    model or cut reads the files again. Old rows stay readable until the new ones are committed, and
+    in `labels` and `embeddings` after that. A run that was cut off is continued by running it
+    again.
+    """
+    if relabel and re_embed:
+        raise typer.BadParameter("--relabel and --re-embed: give one, or neither for both")
+    only = "relabel" if relabel else "re-embed" if re_embed else None
+    given: dict[str, Any] = {
+        "lake": lake, "taxonomy": taxonomy, "model": model, "segments": segments,
+        "channels": channels and channels.value, "where": where, "only": only,
+        "executor": executor.value, "ray_address": ray_address, "workers": workers,
+        "worker_cpus": worker_cpus, "worker_gpus": worker_gpus, "device": device,
+    }  # fmt: skip
+    if dry_run:
+        return _foretold(given, json)
+    from flows.console import out, print_json
+    from flows.report import show, with_progress
+
+    if flow:
+        from flows.reprocess import reprocess as as_flow
+
+        reports = as_flow(**given)
+    else:
+        from flows.watching import after_run
+        from pipelines.reprocess import ReprocessSettings, steps
+        from pipelines.tagging import carry_out
+
+        reports = []
+        for step in steps(ReprocessSettings(**given)):
+
+            def run(
+                on_plan: Callable[[Any], None], on_file: Any, plan: Callable[[], Any] = step.plan
+            ) -> dict[str, Any]:
+                planned = plan()
+                on_plan(planned)
+                return carry_out(planned, on_file).as_dict()
+
+            reports.append(with_progress(run, shown=not json))
+        if reports:
+            after_run(lake)
+    if json:
+        print_json(reports)
+    else:
+        for report in reports:
+            show(report, json)
+        if not reports:
+            out.print("Nothing to do: every recording that was asked for is as it shall be")
+    if strict and any(report["failed"] for report in reports):
+        raise typer.Exit(1)
+
+
+def _foretold(given: dict[str, Any], json: bool) -> None:
+    from flows.console import duration, out, print_json, print_rows
+    from pipelines.lake import Lake
+    from pipelines.reprocess import ReprocessSettings, counted, seconds_of, steps
+
+    found = steps(ReprocessSettings(**given))
+    rows = counted(found).to_pylist()
+    seconds = seconds_of(Lake(given["lake"]), found)
+    if json:
+        return print_json({"steps": rows, "seconds": seconds})
+    print_rows(rows, title="To do")
+    for what, estimate in seconds.items():
+        if any(row["what"] == what for row in rows):
+            told = "not known, the lake has seen none" if estimate is None else duration(estimate)
+            out.print(f"Time to {what}: {told}")

@@ -1,0 +1,77 @@
+"""The Prefect flow `reprocess`: bring a lake to its target, or to what is given, step by step.
+
+Runs with or without a Prefect server. What remains to be done is asked of the tables: a run that
+was cut off, or an event that was missed, is made good by the next run. Knows nothing of terminals.
+"""
+
+from typing import Any
+
+from flows import environment  # noqa: F401  (before prefect)
+
+from prefect import flow, task  # isort: skip
+from prefect.artifacts import create_table_artifact  # isort: skip
+from prefect.cache_policies import NO_CACHE  # isort: skip
+from prefect.utilities.annotations import quote  # isort: skip
+
+from flows.guard import take_over
+from flows.tag import carry_out, watchers
+from flows.watching import after_run
+from pipelines import reprocess as work
+from pipelines.planning import Plan
+
+
+@task(name="count", cache_policy=NO_CACHE)
+def count(settings: work.ReprocessSettings) -> list[work.Step]:
+    """Ask the lake what is not as it shall be."""
+    found = work.steps(settings)
+    create_table_artifact(
+        key="reprocess",
+        table=work.counted(found).to_pylist(),
+        description=f"What is to be done to `{settings.lake}`",
+    )
+    return found
+
+
+@task(name="plan", cache_policy=NO_CACHE)
+def plan(step: Any) -> Plan:
+    """What a step will do; lists the archive where audio is needed."""
+    planned: Plan = step.plan()
+    return planned
+
+
+@flow(name="reprocess", validate_parameters=True)
+def reprocess(
+    lake: str,
+    taxonomy: str | None = None,
+    model: str | None = None,
+    segments: str | None = None,
+    channels: str | None = None,
+    where: str | None = None,
+    only: str | None = None,
+    executor: str = "local",
+    ray_address: str | None = None,
+    workers: int | None = None,
+    worker_cpus: float | None = None,
+    worker_gpus: float | None = None,
+    device: str = "auto",
+    batch_s: float = 60.0,
+    decode_threads: int = 2,
+    chunk_files: int = 256,
+    chunk_mib: int = 256,
+) -> list[dict[str, Any]]:
+    """Bring the recordings of a lake to another taxonomy, model or cut; parameters as in
+    pipelines.reprocess.ReprocessSettings.
+
+    Returns the report of each step. With nothing to do it does nothing.
+    """
+    given = {key: value for key, value in locals().items() if value is not None}
+    take_over(lake)
+    on_plan, on_file = watchers.get()
+    reports = []
+    for step in count(work.ReprocessSettings(**given)):
+        planned = plan(quote(step))
+        on_plan(planned)
+        reports.append(carry_out(planned, on_file))
+    if reports:
+        after_run(lake)
+    return reports

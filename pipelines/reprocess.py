@@ -1,0 +1,315 @@
+"""Brings what a lake holds to another taxonomy, model or cut: just the recordings that are not so.
+
+Asks the tables what remains to be done, so a run that was cut off is continued by running it again,
+and one that was never started is not missed. New labels alone read no audio and need no archive.
+Knows lakes and plans; nothing of how files are read.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from clsp.checkpoint import resolve
+from clsp.errors import ModelNotFound
+from pipelines import taxonomy
+from pipelines.archive import FileEntry
+from pipelines.audio_info import Limits
+from pipelines.errors import SettingsError
+from pipelines.jobs import Job, model_key
+from pipelines.lake import Lake
+from pipelines.planning import Plan, new_run_id, plan
+from pipelines.query import arrow, ask, connect
+from pipelines.retry import latest_runs, run_on
+from pipelines.segments import SegmentPolicy
+from pipelines.settings import TagSettings
+from pipelines.targets import CHANNELS, SEGMENTS, Target, declared
+from pipelines.taxonomy import Taxonomy
+
+ONLY = ("relabel", "re-embed")
+HOW = (
+    "executor", "ray_address", "workers", "worker_cpus", "worker_gpus", "device", "batch_s",
+    "decode_threads", "chunk_files", "chunk_mib",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ReprocessSettings:
+    """What to bring the recordings of a lake to, which of them, and how.
+
+    | setting  | meaning                                                       | default        |
+    | -------- | ------------------------------------------------------------- | -------------- |
+    | lake     | folder of the tables                                          |                |
+    | taxonomy | YAML file of attributes and styles                            | lake's target  |
+    | model    | `tiny`, `yfyeung/CLSP` or a folder                            | lake's target  |
+    | segments | as of TagSettings                                             | lake's target  |
+    | channels | as of TagSettings                                             | lake's target  |
+    | where    | SQL condition on the columns of `speech`: recordings of which | all            |
+    |          | any segment fits                                              |                |
+    | only     | `relabel` (what needs no audio) or `re-embed` (what does)     | both           |
+
+    And executor, ray_address, workers, worker_cpus, worker_gpus, device, batch_s, decode_threads,
+    chunk_files and chunk_mib, as of TagSettings.
+
+    What neither says stays as it is with each recording. Raises SettingsError.
+    """
+
+    lake: str
+    taxonomy: str | None = None
+    model: str | None = None
+    segments: str | None = None
+    channels: str | None = None
+    where: str | None = None
+    only: str | None = None
+    executor: str = "local"
+    ray_address: str | None = None
+    workers: int | None = None
+    worker_cpus: float | None = None
+    worker_gpus: float | None = None
+    device: str = "auto"
+    batch_s: float = 60.0
+    decode_threads: int = 2
+    chunk_files: int = 256
+    chunk_mib: int = 256
+
+    def __post_init__(self) -> None:
+        if self.only is not None and self.only not in ONLY:
+            raise SettingsError(f"only {self.only!r}: expected one of {list(ONLY)}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Recordings of one archive that are brought to the goal in the same way. `plan` lists the
+    archive where audio is needed: call it when the step's turn has come."""
+
+    what: str  # relabel | re-embed
+    archive: str
+    recordings: int
+    segments: int
+    audio_s: float
+    size_bytes: int
+    plan: Callable[[], Plan]
+
+
+def steps(settings: ReprocessSettings) -> list[Step]:
+    """What is to be done, labels first: they are quick.
+
+    Raises SettingsError where nothing says what to bring the lake to, QueryError for a bad `where`,
+    TaxonomyError, ModelNotFound, LakeError.
+    """
+    lake = Lake(settings.lake)
+    goal = _goal(settings, declared(lake))
+    groups: dict[tuple[Any, ...], _Group] = defaultdict(_Group)
+    with connect(lake) as db:
+        latest = latest_runs(db)
+        for row in _recordings(db, settings.where):
+            what = goal.lacking(row)
+            if what is None or settings.only not in (None, what):
+                continue
+            own = [row["model_key"], row["segments_policy"]] if what == "relabel" else []
+            groups[what, row["archive"], row["kind"], *own].add(row)
+    found = []
+    for (what, archive, kind, *own), group in groups.items():
+        options = json.loads(run_on(latest, archive, kind)["options_json"])
+        options |= {"lake": settings.lake, "include": (), "exclude": ()}
+        options |= {name: getattr(settings, name) for name in HOW}
+        if settings.taxonomy or goal.taxonomy:
+            options["taxonomy"] = settings.taxonomy  # None is then what the lake declares
+        make = (
+            _relabelling(goal, options, archive, group, *own)
+            if own
+            else _embedding(goal, options, group)
+        )
+        count = len(group.entries)
+        found.append(
+            Step(what, archive, count, group.segments, group.audio_s, group.size_bytes, make)
+        )
+    return sorted(found, key=lambda step: (step.what != "relabel", step.archive))
+
+
+# ---- the goal ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """Where recordings are to be brought; None: where they are."""
+
+    taxonomy: Taxonomy | None
+    model: str | None
+    model_key: str | None
+    policy: SegmentPolicy | None
+
+    def lacking(self, row: dict[str, Any]) -> str | None:
+        """What this recording needs, if anything."""
+        if self.model_key not in (None, row["model_key"]):
+            return "re-embed"
+        if self.policy and self.policy.key != row["segments_policy"]:
+            return "re-embed"
+        if self.taxonomy and self.taxonomy.key != row["taxonomy_key"]:
+            # Cut by rules of an earlier version, which this one does not have any more.
+            return "relabel" if _policy(row["segments_policy"]) else "re-embed"
+        return None
+
+
+def _goal(settings: ReprocessSettings, target: Target) -> _Goal:
+    model = settings.model or target.model
+    segments, channels = settings.segments or target.segments, settings.channels or target.channels
+    labels = taxonomy.load(settings.taxonomy) if settings.taxonomy else target.labels
+    if not (model or segments or channels or labels):
+        raise SettingsError(
+            f"nothing says what to bring the lake {settings.lake} to: give --taxonomy, --model, "
+            "--segments or --channels, or declare them with `clsp target`"
+        )
+    policy = None
+    if segments or channels:
+        policy = SegmentPolicy.parse(segments or SEGMENTS, channels or CHANNELS)
+    return _Goal(labels, model, _key(model) if model else None, policy)
+
+
+def _key(model: str) -> str:
+    checkpoint = resolve(model)
+    return model_key(checkpoint.name, checkpoint.revision)
+
+
+def _policy(key: str) -> SegmentPolicy | None:
+    """The policy that has this key, if this version has one."""
+    text, _, channels = key.partition("+")
+    found = SegmentPolicy.parse(text.partition("@")[0], channels or CHANNELS)
+    return found if found.key == key else None
+
+
+@dataclass
+class _Group:
+    """Recordings that are brought to the goal in the same way."""
+
+    entries: list[FileEntry] = field(default_factory=list)
+    segments: int = 0
+    audio_s: float = 0.0
+    size_bytes: int = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        size_bytes = row["size_bytes"] or 0
+        self.entries.append(
+            FileEntry(row["uri"], "", size_bytes, row["version"], metadata=row["metadata"])
+        )
+        self.segments += row["segments"]
+        self.audio_s += row["duration_s"] or 0.0
+        self.size_bytes += size_bytes
+
+
+# ---- what there is ----------------------------------------------------------------------------
+
+
+def _recordings(db: duckdb.DuckDBPyConnection, where: str | None) -> Iterator[dict[str, Any]]:
+    """The tagged recordings with how many segments they have, those that are chosen."""
+    chosen = None
+    if where is not None:
+        chosen = ask(db, f"SELECT DISTINCT archive, uri FROM speech WHERE (\n{where}\n)")
+        db.register("chosen", chosen)
+    some = "" if chosen is None else "AND (r.archive, r.uri) IN (SELECT (archive, uri) FROM chosen)"
+    found = arrow(
+        db,
+        f"""SELECT r.archive, r.uri, r.version, r.metadata, r.size_bytes, r.duration_s, r.model_key,
+                   r.segments_policy, r.taxonomy_key, coalesce(s.n, 0) AS segments,
+                   coalesce(l.options_json->>'kind', 'folder') AS kind
+            FROM recordings r JOIN runs l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'
+            LEFT JOIN (SELECT content_hash, segments_policy, count(*) AS n FROM segments
+                       GROUP BY ALL) s ON s.content_hash = r.content_hash
+                                      AND s.segments_policy = r.segments_policy
+            WHERE r.state = 'tagged' {some} ORDER BY r.archive, r.uri""",
+    )
+    for batch in found.to_batches(max_chunksize=10_000):
+        yield from batch.to_pylist()
+
+
+# ---- plans ------------------------------------------------------------------------------------
+
+
+def _relabelling(
+    goal: _Goal, options: dict[str, Any], archive: str, group: _Group, key: str, policy_key: str
+) -> Callable[[], Plan]:
+    """All that is needed is in the lake, whatever has become of the archive."""
+    settings = TagSettings(**options)
+    names = [name for name in (goal.model, settings.model, key.rpartition("@")[0]) if name]
+
+    def made() -> Plan:
+        policy, now = _policy(policy_key), datetime.now(UTC)
+        assert goal.taxonomy and policy
+        job = Job(
+            archive=archive,
+            model=_model(names, key),
+            model_key=key,
+            taxonomy=goal.taxonomy,
+            policy=policy,
+            run_id=new_run_id(now),
+            device=settings.device,
+            limits=Limits(settings.max_duration_s, settings.max_bytes, settings.file_timeout_s),
+        )
+        entries = tuple(group.entries)
+        return Plan(settings, job, (), entries, (), len(entries), 0, 0, now)
+
+    return made
+
+
+def _model(names: list[str], key: str) -> str:
+    """The name by which this very model is loaded."""
+    for name in names:
+        try:
+            if _key(name) == key:
+                return name
+        except ModelNotFound:
+            continue
+    raise SettingsError(
+        f"recordings were embedded with {key}, and there is no such model by the names {names}: "
+        "put it where it was, or name it with --model; or bring them to another model with it"
+    )
+
+
+def _embedding(goal: _Goal, options: dict[str, Any], group: _Group) -> Callable[[], Plan]:
+    """The files are read again: those that are still there."""
+    settings = TagSettings(**options)
+    if goal.model:
+        settings = replace(settings, model=goal.model)
+    if goal.policy:
+        text, _, channels = goal.policy.key.partition("+")
+        text = text.partition("@")[0]
+        settings = replace(settings, segments=text, channels=channels or CHANNELS)
+    return lambda: plan(settings, retry=frozenset(entry.uri for entry in group.entries))
+
+
+# ---- the cost ---------------------------------------------------------------------------------
+
+
+def seconds_of(lake: Lake, wanted: list[Step]) -> dict[str, float | None]:
+    """About how long the steps of each kind take, by what this lake has seen; None where it has
+    seen nothing like it."""
+    with connect(lake) as db:
+        speeds = {
+            what: db.execute(
+                f"""SELECT sum(epoch(committed_at) - epoch(started_at)) / sum({unit}) FROM
+                      (FROM runs WHERE {which} AND {unit} > 0 ORDER BY seq DESC LIMIT 10)"""
+            ).fetchall()[0][0]
+            for what, unit, which in (
+                ("relabel", "segments", "kind = 'chunk' AND files = 0"),
+                ("re-embed", "audio_s", "kind = 'run'"),
+            )
+        }
+    units = {
+        "relabel": sum(step.segments for step in wanted if step.what == "relabel"),
+        "re-embed": sum(step.audio_s for step in wanted if step.what == "re-embed"),
+    }
+    return {
+        what: 0.0 if not units[what] else None if speed is None else units[what] * speed
+        for what, speed in speeds.items()
+    }
+
+
+def counted(wanted: list[Step]) -> pa.Table:
+    """The steps as rows."""
+    names = ("what", "archive", "recordings", "segments", "audio_s", "size_bytes")
+    return pa.table({name: [getattr(step, name) for step in wanted] for name in names})

@@ -1,0 +1,119 @@
+"""What a lake's recordings shall be tagged with: taxonomy, model and segments, declared once and
+kept in the lake.
+
+`clsp tag` takes from here what it is not given, and `clsp reprocess` brings to it what is not so:
+what remains to be done is asked of the tables, not remembered. Knows lakes and settings; nothing
+of how work is done.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from clsp.checkpoint import resolve
+from pipelines import schemas, taxonomy
+from pipelines.jobs import model_key
+from pipelines.lake import Lake
+from pipelines.query import arrow, connect
+from pipelines.segments import SegmentPolicy
+from pipelines.settings import TagSettings
+from pipelines.taxonomy import Taxonomy
+
+MODEL, SEGMENTS, CHANNELS = "tiny", "windows", "mix"  # where neither user nor lake says
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is declared; None is left to whoever tags."""
+
+    taxonomy: str | None = None  # the YAML text itself
+    model: str | None = None  # as TagSettings.model
+    segments: str | None = None
+    channels: str | None = None
+
+    @property
+    def labels(self) -> Taxonomy | None:
+        """Raises TaxonomyError for one that this version cannot read."""
+        if self.taxonomy is None:
+            return None
+        return taxonomy.parse(self.taxonomy, "the taxonomy that the lake declares")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run is to tag with, wherever that is said."""
+
+    model: str
+    taxonomy: Taxonomy
+    policy: SegmentPolicy
+
+
+def declared(lake: Lake) -> Target:
+    """The lake's target; of a lake that declares nothing, one of nothing."""
+    with connect(lake) as db:
+        rows = arrow(
+            db,
+            "SELECT taxonomy_yaml AS taxonomy, model, segments, channels FROM targets "
+            "ORDER BY declared_at DESC LIMIT 1",
+        ).to_pylist()
+    return Target(**rows[0]) if rows else Target()
+
+
+def declare(lake: Lake, **given: str | None) -> Target:
+    """Declare some of taxonomy (a YAML file), model, segments and channels; what is not given stays
+    as it is. Nothing is written where nothing changes.
+
+    Raises TaxonomyError, ModelNotFound, SettingsError, LakeError.
+    """
+    before = declared(lake)
+    given = {name: value for name, value in given.items() if value is not None}
+    if path := given.pop("taxonomy", None):
+        given["taxonomy"] = taxonomy.text_of(path)
+    if "model" in given and (folder := Path(given["model"] or "").expanduser()).is_dir():
+        given["model"] = str(folder.resolve())
+    target = replace(before, **given)
+    if target != before:
+        _write(lake, target)
+    return target
+
+
+def withdraw(lake: Lake) -> None:
+    """Declare nothing any more."""
+    if declared(lake) != Target():
+        _write(lake, Target())
+
+
+def wanted(settings: TagSettings, lake: Lake) -> Wanted:
+    """What the settings say; else what the lake declares; else the built-in taxonomy, `tiny`,
+    `windows`, `mix`. Raises TaxonomyError, SettingsError."""
+    target = declared(lake)
+    labels = taxonomy.load(settings.taxonomy) if settings.taxonomy else target.labels
+    return Wanted(
+        settings.model or target.model or MODEL,
+        labels or taxonomy.load(),
+        SegmentPolicy.parse(
+            settings.segments or target.segments or SEGMENTS,
+            settings.channels or target.channels or CHANNELS,
+        ),
+    )
+
+
+def _write(lake: Lake, target: Target) -> None:
+    SegmentPolicy.parse(target.segments or SEGMENTS, target.channels or CHANNELS)
+    labels, key = target.labels, None
+    if target.model:
+        checkpoint = resolve(target.model)
+        key = model_key(checkpoint.name, checkpoint.revision)
+    row = {
+        "declared_at": datetime.now(UTC),
+        "taxonomy_key": labels and labels.key,
+        "taxonomy_yaml": target.taxonomy,
+        "model": target.model,
+        "model_key": key,
+        "segments": target.segments,
+        "channels": target.channels,
+    }
+    with lake.locked():
+        lake.append("targets", pa.Table.from_pylist([row], schemas.TARGETS))

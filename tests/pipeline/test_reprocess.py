@@ -1,0 +1,297 @@
+"""Reprocessing: just what is not as it shall be, from what the lake holds where that is enough."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from clsp.checkpoint import ASSETS
+from flows.cli import app
+from pipelines import relabel, tagging, targets
+from pipelines.errors import QueryError, SettingsError, TaxonomyError
+from pipelines.lake import Lake
+from pipelines.planning import plan
+from pipelines.query import run
+from pipelines.reprocess import ReprocessSettings, seconds_of, steps
+from pipelines.settings import TagSettings
+from pipelines.tagging import carry_out, tag
+from tests.faults.runs import harm, tone
+from tests.flows.commands import clsp, clsp_json
+
+MOOD = """
+attributes:
+  mood: {labels: {calm: A calm voice., tense: A tense voice.}}
+  gender: {labels: {man: A man speaks., woman: A woman speaks.}}
+styles: {plain: A plain voice.}
+"""
+LABELS = "SELECT segment_id, mood, mood_p, mood_margin, mood_best, gender, gender_p, style_plain"
+
+
+@pytest.fixture
+def archive(tmp_path) -> Path:
+    for number in range(4):
+        tone(tmp_path / f"archive/{number}.wav", 150 + 20 * number)
+    shutil.copy(tmp_path / "archive/0.wav", tmp_path / "archive/copy.wav")
+    (tmp_path / "archive/broken.wav").write_text("no audio")
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+def lake(archive, tmp_path) -> Path:
+    tag(TagSettings(str(archive), str(tmp_path / "lake"), chunk_files=2))
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def mood(tmp_path) -> str:
+    (tmp_path / "mood.yaml").write_text(MOOD)
+    return str(tmp_path / "mood.yaml")
+
+
+@pytest.fixture
+def other(tmp_path) -> str:
+    """The same weights under another name: another model, as far as a lake knows."""
+    shutil.copytree(ASSETS / "tiny", tmp_path / "other")
+    return str(tmp_path / "other")
+
+
+def rows(lake: Path, sql: str) -> list[dict]:
+    return run(Lake(lake), sql).to_pylist()
+
+
+def keys(lake: Path, column: str) -> list[str]:
+    return [r["k"] for r in rows(lake, f"SELECT DISTINCT {column} AS k FROM speech ORDER BY 1")]
+
+
+def done(lake: Path, **given) -> list[tagging.RunReport]:
+    return [carry_out(step.plan()) for step in steps(ReprocessSettings(str(lake), **given))]
+
+
+def told(lake: Path, **given) -> list[tuple[str, int, int]]:
+    found = steps(ReprocessSettings(str(lake), **given))
+    return [(step.what, step.recordings, step.segments) for step in found]
+
+
+# ---- labels -----------------------------------------------------------------------------------
+
+
+def test_new_labels_need_no_audio_and_are_those_of_a_lake_made_with_them(
+    archive, lake, mood, tmp_path
+):
+    tag(TagSettings(str(archive), str(tmp_path / "fresh"), taxonomy=mood, chunk_files=2))
+    shutil.rmtree(archive)
+    assert told(lake, taxonomy=mood) == [("relabel", 5, 5)]
+    [report] = done(lake, taxonomy=mood)
+    assert (report.relabelled, report.segments, report.listed, report.tagged) == (5, 4, 5, 0)
+    query = f"{LABELS} FROM speech ORDER BY uri"
+    assert run(Lake(lake), query) == run(Lake(tmp_path / "fresh"), query)
+    assert told(lake, taxonomy=mood) == []
+    assert rows(lake, "SELECT count(*) AS n FROM labels")[0]["n"] == 8  # the old ones beside them
+    assert rows(lake, "SELECT uri FROM failures") == [{"uri": "broken.wav"}]
+    assert harm(lake) == []
+
+
+def test_where_chooses_recordings_and_cannot_do_more(lake, mood, tmp_path):
+    [step] = steps(ReprocessSettings(str(lake), taxonomy=mood, where="uri < '1' OR uri = '3.wav'"))
+    assert (step.what, step.recordings) == ("relabel", 2)
+    carry_out(step.plan())
+    current = {r["uri"]: r["mood_p"] for r in rows(lake, "SELECT uri, mood_p FROM speech")}
+    assert {uri for uri, p in current.items() if p is not None} == {"0.wav", "3.wav"}
+    assert told(lake, taxonomy=mood, where="mood_p IS NULL") == [("relabel", 3, 3)]
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    before = sorted(path for path in lake.rglob("*"))
+    for bad in (
+        "no_such_column = 1",
+        f"uri IN (SELECT a FROM read_csv('{secret}'))",
+        "true); COPY (SELECT 1) TO 'x'; --",
+        "true) UNION SELECT 1, 2; DROP VIEW speech; --",
+        "",
+    ):
+        with pytest.raises(QueryError):
+            steps(ReprocessSettings(str(lake), taxonomy=mood, where=bad))
+    assert sorted(path for path in lake.rglob("*")) == before
+    assert told(lake, taxonomy=mood, where="true -- a remark") == [("relabel", 3, 3)]
+
+
+def test_labels_of_several_archives_models_and_cuts_come_of_their_own(
+    archive, lake, mood, other, tmp_path
+):
+    tone(tmp_path / "calls/a.wav", 300, 2.5)
+    calls = TagSettings(str(tmp_path / "calls"), str(lake), model=other, segments="windows:1")
+    tag(calls)
+    found = sorted(told(lake, taxonomy=mood))
+    assert found == [("relabel", 1, 2), ("relabel", 5, 5)]
+    done(lake, taxonomy=mood)
+    assert len(keys(lake, "model_key")) == 2 and len(keys(lake, "taxonomy_key")) == 1
+    assert rows(lake, "SELECT count(mood_p) AS n FROM speech")[0]["n"] == 7
+    assert plan(TagSettings(**{**vars(calls), "taxonomy": mood})).unchanged == 1
+    assert harm(lake) == []
+
+
+def test_a_model_that_is_not_there_any_more_is_named(archive, lake, mood, other, tmp_path):
+    tag(TagSettings(str(archive), str(lake), model=other))
+    shutil.rmtree(other)
+    [step] = steps(ReprocessSettings(str(lake), taxonomy=mood))
+    with pytest.raises(SettingsError, match=r"embedded with other@.*name it with --model"):
+        step.plan()
+
+
+# ---- audio ------------------------------------------------------------------------------------
+
+
+def test_another_model_or_cut_reads_the_files_again_those_that_are_there(
+    archive, lake, other, tmp_path
+):
+    (archive / "3.wav").unlink()
+    assert told(lake, model=other) == [("re-embed", 5, 5)]
+    assert told(lake, model=other, only="relabel") == []
+    [report] = done(lake, model=other)
+    assert (report.tagged, report.gone, report.failed) == (4, 1, 0)
+    assert all(key.startswith("other@") for key in keys(lake, "model_key"))
+    assert told(lake, model=other) == []
+    [report] = done(lake, segments="whole")
+    policies = rows(lake, "SELECT DISTINCT segments_policy FROM recordings WHERE state = 'tagged'")
+    assert (report.tagged, policies) == (4, [{"segments_policy": "whole"}])
+    assert told(lake, segments="whole") == []
+    assert rows(lake, "SELECT uri, attempts FROM failures") == [
+        {"uri": "broken.wav", "attempts": 1}  # nothing was asked of it
+    ]
+    assert harm(lake) == []
+
+
+def test_a_run_that_was_cut_off_is_continued(archive, lake, other, mood):
+    [step] = steps(ReprocessSettings(str(lake), model=other, taxonomy=mood, chunk_files=2))
+    planned = step.plan()
+    results = tagging.results(planned)
+    tagging.commit(Lake(lake), planned, next(results))
+    results.close()
+    assert told(lake, model=other, taxonomy=mood) == [("re-embed", 3, 3)]
+    done(lake, model=other, taxonomy=mood)
+    assert told(lake, model=other, taxonomy=mood) == []
+    assert rows(lake, "SELECT count(mood_p) AS n FROM speech")[0]["n"] == 5
+    assert harm(lake) == []
+
+
+def test_labels_are_readable_while_new_ones_are_made(lake, mood, monkeypatch):
+    monkeypatch.setattr(relabel, "SEGMENTS_PER_CHUNK", 1)
+    monkeypatch.setattr(relabel, "SEGMENTS_PER_BATCH", 1)
+    before = rows(lake, "SELECT uri, gender_p FROM speech ORDER BY uri")
+    [step] = steps(ReprocessSettings(str(lake), taxonomy=mood))
+    planned = step.plan()
+    for result in tagging.results(planned):
+        tagging.commit(Lake(lake), planned, result)
+        if "labels" in result.tables:
+            assert rows(lake, "SELECT uri, gender_p FROM speech ORDER BY uri") == before
+    assert rows(lake, "SELECT count(mood_p) AS n FROM speech")[0]["n"] == 5
+
+
+# ---- targets ----------------------------------------------------------------------------------
+
+
+def test_without_a_goal_nothing_is_done(lake):
+    with pytest.raises(SettingsError, match=r"nothing says .*clsp target"):
+        steps(ReprocessSettings(str(lake)))
+    with pytest.raises(SettingsError, match="only 'some'"):
+        ReprocessSettings(str(lake), only="some")
+
+
+def test_what_a_lake_declares_is_what_tagging_and_reprocessing_bring_it_to(
+    archive, lake, mood, tmp_path
+):
+    tables = Lake(lake)
+    targets.declare(tables, taxonomy=mood)
+    Path(mood).unlink()  # the lake has its text
+    tone(archive / "new.wav", 400)
+    report = tag(TagSettings(str(archive), str(lake)))
+    assert (report.tagged, report.relabelled) == (1, 5)
+    assert rows(lake, "SELECT count(mood_p) AS n FROM speech")[0]["n"] == 6
+    assert told(lake) == []
+    targets.withdraw(tables)
+    assert targets.declared(tables) == targets.Target()
+    assert plan(TagSettings(str(archive), str(lake))).relabel  # the built-in one
+
+
+def test_declaring_the_same_again_writes_nothing_and_parts_add_up(lake, mood, other):
+    tables = Lake(lake)
+    first = targets.declare(tables, taxonomy=mood, segments="whole")
+    assert targets.declare(tables, taxonomy=mood) == first
+    both = targets.declare(tables, model=other)
+    assert (both.segments, both.taxonomy, both.model) == ("whole", MOOD, other)
+    found = rows(
+        lake, "SELECT taxonomy_key, model_key, segments, channels FROM targets ORDER BY declared_at"
+    )
+    assert [row["model_key"] and row["model_key"][:6] for row in found] == [None, "other@"]
+    assert told(lake) == [("re-embed", 5, 5)]
+    for name, bad in (("segments", "some"), ("channels", "up"), ("taxonomy", "no.yaml")):
+        with pytest.raises((SettingsError, TaxonomyError)):
+            targets.declare(tables, **{name: bad})
+    assert targets.declared(tables) == both
+
+
+def test_what_is_given_wins_over_what_is_declared(archive, lake, mood, tmp_path):
+    targets.declare(Lake(lake), segments="whole")
+    settings = TagSettings(str(archive), str(lake), segments="windows:1")
+    assert plan(settings).job.policy.key == "windows:1/1"
+    assert plan(TagSettings(str(archive), str(lake))).job.policy.key == "whole"
+    empty = TagSettings(str(archive), str(tmp_path / "none"))
+    assert plan(empty, create=False).job.policy.key == "windows:30/30"
+
+
+# ---- the commands -----------------------------------------------------------------------------
+
+
+def test_the_commands_count_declare_and_do(archive, lake, mood):
+    before = sorted(path for path in lake.rglob("*"))
+    counted = clsp_json("reprocess", "--lake", lake, "--taxonomy", mood, "--dry-run")
+    [step] = counted["steps"]
+    assert (step["what"], step["recordings"], step["segments"]) == ("relabel", 5, 5)
+    assert step["audio_s"] == pytest.approx(3.0) and step["size_bytes"] > 0
+    assert counted["seconds"] == {"relabel": None, "re-embed": 0.0}
+    assert sorted(path for path in lake.rglob("*")) == before
+
+    declared = clsp_json("target", "--lake", lake, "--taxonomy", mood)
+    assert declared["changed"] and declared["taxonomy"] == MOOD
+    assert not clsp_json("target", "--lake", lake)["changed"]
+    assert "mood, gender, style_plain" in clsp("target", "--lake", lake)
+    shutil.rmtree(archive)
+    [report] = clsp_json("reprocess", "--lake", lake, "--relabel")
+    assert report["relabelled"] == 5
+    assert "Nothing to do" in clsp("reprocess", "--lake", lake)
+    assert clsp_json("reprocess", "--lake", lake) == []
+    seen = seconds_of(Lake(lake), steps(ReprocessSettings(str(lake), segments="whole")))
+    assert seen["re-embed"] > 0 and seen["relabel"] == 0.0
+
+    assert "declared" in clsp("target", "--lake", lake, "--clear")
+    result = CliRunner().invoke(app, ["target", "--lake", str(lake), "--clear", "--model", "tiny"])
+    assert result.exit_code == 2
+    both = ["reprocess", "--lake", str(lake), "--relabel", "--re-embed"]
+    assert CliRunner().invoke(app, both).exit_code == 2
+
+
+# ---- what was before --------------------------------------------------------------------------
+
+
+def test_earlier_labels_are_there_by_key_and_by_time(archive, lake, mood):
+    query = "SELECT uri, gender, gender_p, taxonomy_key FROM {} ORDER BY uri"
+    before, now = rows(lake, query.format("speech")), datetime.now(UTC)
+    done(lake, taxonomy=mood)
+    tone(archive / "new.wav", 400)
+    tag(TagSettings(str(archive), str(lake), taxonomy=mood))
+    after = rows(lake, query.format("speech"))
+    assert len(after) == 6 and after != before
+    [old], [new] = ({row["taxonomy_key"] for row in each} for each in (before, after))
+    assert rows(lake, query.format(f"speech_by('{old}')")) == before
+    assert rows(lake, query.format(f"speech_by('{new}')")) == after
+    assert rows(lake, query.format("speech_by('none')")) == []
+    assert run(Lake(lake), query.format("speech"), at=now).to_pylist() == before
+    then = ["sql", query.format("speech"), "--lake", lake, "--format", "json", "--at"]
+    assert json.loads(clsp(*then, now.isoformat())) == before
+    assert json.loads(clsp(*then, now.replace(tzinfo=None).isoformat())) == before  # UTC
+    assert json.loads(clsp(*then, "1999-01-01")) == []
+    elsewhere = now.astimezone(timezone(timedelta(hours=9))).isoformat()
+    assert json.loads(clsp(*then, elsewhere)) == before
+    assert CliRunner().invoke(app, [str(word) for word in (*then, "noon")]).exit_code == 2
