@@ -1,6 +1,4 @@
-"""The command line: `clsp tag | failures | retry | runs | status | target | reprocess | verify |
-sql | search | classify | similarity | train | doctor` and more, and the groups `clsp evaluate |
-watch`.
+"""The command line: the commands that `clsp --help` names, most of them in `flows/cli_*.py`.
 
 Heavy imports only where a command needs them: `clsp --help` answers in a fraction of a second.
 Knows how to ask and how to show; all work is done a floor below.

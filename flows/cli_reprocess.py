@@ -87,11 +87,17 @@ def target(
 
 
 def _tell(lake: str, now: Any) -> bool:
-    from flows.events import TARGET_CHANGED, emit
+    """Whether the Prefect server knows. It is declared in any case: the lake is the truth."""
+    from flows.console import err
+    from flows.events import TARGET_CHANGED, ServerNotReached, emit
 
     labels = now.labels
     payload = {"taxonomy_key": labels.key if labels else "", "model": now.model or ""}
-    return emit(TARGET_CHANGED, lake, payload)
+    try:
+        return emit(TARGET_CHANGED, lake, payload)
+    except ServerNotReached as error:
+        err.print(f"[yellow]{error}[/yellow]", soft_wrap=True)
+        return False
 
 
 def _named(labels: Any) -> str:

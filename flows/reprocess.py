@@ -17,7 +17,9 @@ from flows.guard import take_over
 from flows.tag import carry_out, watchers
 from flows.watching import after_run
 from pipelines import reprocess as work
+from pipelines.lake import Lake
 from pipelines.planning import Plan
+from pipelines.targets import Target, declared
 
 
 @task(name="count", cache_policy=NO_CACHE)
@@ -62,10 +64,13 @@ def reprocess(
     """Bring the recordings of a lake to another taxonomy, model or cut; parameters as in
     pipelines.reprocess.ReprocessSettings.
 
-    Returns the report of each step. With nothing to do it does nothing.
+    Returns the report of each step: none where nothing is to be done, or nothing says what.
     """
     given = {key: value for key, value in locals().items() if value is not None}
     take_over(lake)
+    asked = any((taxonomy, model, segments, channels))
+    if not asked and declared(Lake(lake, absent_ok=True)) == Target():
+        return []  # on schedule, of a lake that leaves it to whoever tags, or is not there yet
     on_plan, on_file = watchers.get()
     reports = []
     for step in count(work.ReprocessSettings(**given)):

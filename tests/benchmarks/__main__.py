@@ -23,6 +23,7 @@ from pipelines.settings import TagSettings
 from pipelines.tagging import tag
 from pipelines.utterances import Utterances
 from pipelines.voice import VoiceActivity
+from tests.benchmarks import relabel
 
 REPEATS = 3
 CLIPS = 120
@@ -126,6 +127,7 @@ def main() -> None:
             ratio("whole tag run / run with nothing to do", runs, seconds(lambda: tag(settings)))
         )
     results.append(voice_activity())
+    results.append(relabel.measured(1_000_000))
     machine = {
         "cpu": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),

@@ -4,7 +4,9 @@ import json
 import shutil
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from pipelines.lake import Lake
 from pipelines.query import run
 from tests.conftest import ROOT
@@ -13,13 +15,29 @@ from tests.faults.runs import harm
 TAXONOMY = ROOT / "tests" / "data" / "sample-taxonomy.yaml"
 
 
+def test_a_target_is_declared_though_the_server_does_not_answer(sample_lake, tmp_path):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from pipelines.targets import declared
+
+    lake = tmp_path / "lake"
+    shutil.copytree(sample_lake, lake)
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        told = CliRunner().invoke(app, ["target", "--lake", str(lake), "--segments", "whole"])
+    assert told.exit_code == 0, told.output
+    assert "clsp.target.changed was not sent" in told.stderr
+    assert declared(Lake(lake)).segments == "whole"
+
+
 @pytest.mark.filterwarnings("default")  # Prefect's own, in its server's process and ours
 def test_the_flow_brings_a_lake_to_its_target_and_says_what_it_did(sample_lake, tmp_path):
     from flows.reprocess import reprocess
     from pipelines.targets import declare
 
     lake = tmp_path / "lake"
+    assert reprocess(lake=str(lake)) == [] and not lake.exists()  # as on schedule
     shutil.copytree(sample_lake, lake)
+    assert reprocess(lake=str(lake)) == []
     declare(Lake(lake), taxonomy=str(TAXONOMY))
     [report] = reprocess(lake=str(lake))
     assert (report["relabelled"], report["tagged"], report["failed"]) == (17, 0, 0)

@@ -109,10 +109,12 @@ def uris(lake: Path) -> list[str]:
 
 
 def test_an_announced_archive_is_tagged_into_its_own_lake(server, worker, archive, tmp_path):
-    """And labelled anew, its audio gone by then: when its target changes, when a watch fires."""
+    """By a Ray actor; and labelled anew, its audio gone by then: when its target changes, when a
+    watch fires."""
     lake, other = tmp_path / "lake", tmp_path / "other"
     for each in (lake, other):
-        clsp("deploy", "--lake", each, "--set", "tag_archive.segments=whole")
+        clsp("deploy", "--lake", each, "--set", "tag_archive.segments=whole",
+             "--set", "tag_archive.executor=ray", "--set", "tag_archive.workers=1")  # fmt: skip
     clsp("announce", archive, "--lake", lake)
     [found] = wait_for(lambda: server.runs("tag_archive", lake), "the run that the event starts")
     done = server.ended(found.id)
