@@ -13,7 +13,7 @@ demo: setup
 	@bash infra/demo.sh
 
 test: setup
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q -n 2 --dist loadfile
 
 check: setup
 	@$(PY) -m ruff check .

@@ -116,8 +116,9 @@ def open_local(entry: FileEntry) -> Iterator[Path]:
         yield Path(entry.path)
         return
     with tempfile.TemporaryDirectory(prefix="clsp-") as folder:
-        name = re.sub(r"[^\w. -]", "_", entry.uri.rpartition("/")[2])  # for the eyes, in messages
-        local = Path(folder) / f"fetched-{name[-60:]}"
+        # By its own name, which messages tell; none that leads elsewhere or is hidden.
+        name = re.sub(r"[^\w. -]", "_", entry.uri.rpartition("/")[2])[-60:].lstrip(".")
+        local = Path(folder) / (name or "recording")
         try:
             if entry.piece:
                 key = f"{entry.path} {entry.version.rpartition('@')[0]}"

@@ -38,8 +38,8 @@ class Server:
 
         return get_client(sync_client=True)
 
-    def runs(self, flow: str, lake: Path) -> list[Any]:
-        """Runs that somebody or something asked for, oldest first: not those on schedule."""
+    def runs(self, flow: str, lake: Path, scheduled: bool = False) -> list[Any]:
+        """Runs that somebody or something asked for, oldest first; or those on schedule."""
         from prefect.client.schemas.filters import (
             DeploymentFilter,
             DeploymentFilterName,
@@ -54,7 +54,7 @@ class Server:
                     name=DeploymentFilterName(any_=[lake_key(str(lake))])
                 ),
             )
-        return sorted((r for r in found if not r.auto_scheduled), key=lambda r: r.created)
+        return sorted((r for r in found if r.auto_scheduled == scheduled), key=lambda r: r.created)
 
     def ended(self, run_id: Any) -> Any:
         """The run, once it is over."""
@@ -143,6 +143,21 @@ def test_an_announced_archive_is_tagged_into_its_own_lake(server, worker, archiv
 
     [found_too] = wait_for(by_watch, "the run that the watch starts, checked after that run")
     assert server.ended(found_too.id).state.is_completed()
+
+
+def test_a_schedule_starts_tagging(server, worker, archive, tmp_path):
+    """Every minute, until it is taken back."""
+    lake = tmp_path / "lake"
+    clsp("deploy", "--lake", lake, "--source", archive, "--cron", "* * * * *")
+
+    def done() -> list[Any]:
+        found = server.runs("tag_archive", lake, scheduled=True)
+        return [each for each in found if each.state.is_final()]
+
+    first = wait_for(done, "the first run on schedule")[0]
+    clsp("deploy", "--lake", lake)
+    assert first.state.is_completed(), first.state.message
+    assert uris(lake) == ["fast.ogg", "quiet.wav", "slow.opus"]
 
 
 def test_what_is_registered_is_what_was_planned_once_or_again(server, tmp_path):

@@ -305,3 +305,23 @@ def test_content_is_known_by_its_bytes_alone(tmp_path: Path) -> None:
     assert len(content_hash(tmp_path / "a")) == 32
     with pytest.raises(RecordingError, match="No such file"):
         content_hash(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("shard.tar/a call.wav", "a call.wav"),
+        ("shard.tar/.hidden.wav", "hidden.wav"),
+        ("shard.tar/..", "recording"),
+        ("shard.tar/a\\b:c\n.wav", "a_b_c_.wav"),
+        ("shard.tar/" + "x" * 300 + ".wav", "x" * 56 + ".wav"),
+    ],
+)
+def test_a_copy_of_a_piece_has_its_own_name_within_a_folder_of_its_own(tmp_path, uri, name):
+    """Messages tell it; whatever a tar calls its member, it leads nowhere else."""
+    (tmp_path / "shard.tar").write_bytes(b"0123456789")
+    entry = FileEntry(uri, str(tmp_path / "shard.tar"), 4, "10 1@3", piece=(3, 4))
+    with open_local(entry) as path:
+        assert path.name == name and path.read_bytes() == b"3456"
+        assert path.parent.name.startswith("clsp-") and len(list(path.parent.iterdir())) == 1
+    assert not path.parent.exists()
