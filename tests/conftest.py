@@ -1,6 +1,7 @@
 """Shared ground for the tests: no network, no state outside temporary folders, real engines."""
 
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="clsp-prefect-")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models: threads would only spin
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers wherever the tests run
+# Ray reads them when it is first imported; processes that a test starts get the same.
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -35,7 +35,8 @@ RATE = 16_000
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "CLSP_FAULTS"} | {
     "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "",
     "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": secrets.token_hex(32), "PYTHONPATH": str(ROOT),
+    "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32),
+    "PYTHONPATH": str(ROOT),
 }  # fmt: skip
 # One segment to a batch: its numbers do not depend on what else a chunk holds.
 SETTINGS = {"chunk_files": 3, "batch_s": 0.01, "segments": "windows:1"}

@@ -23,15 +23,12 @@ from pipelines.ray_executor import IN_FLIGHT
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag
 from pipelines.worker import Worker
-from tests.faults.runs import ENVIRONMENT, SETTINGS, Runs, difference, harm, rows, tone, until
+from tests.faults.runs import SETTINGS, Runs, difference, harm, rows, tone, until
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator:
     """A head that works on nothing. Its nodes belong to the tests; one at least, for most."""
-    # Before Ray's first look at it: drivers and nodes must have the same token.
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-        os.environ[name] = ENVIRONMENT[name]
     from ray.cluster_utils import Cluster
 
     with tempfile.TemporaryDirectory(prefix="ray-") as short:  # sockets lie below it
