@@ -160,14 +160,15 @@ def reprocess(
         return _foretold(given, json)
     from flows.console import out, print_json
     from flows.report import show, with_progress
+    from pipelines.reprocess import ReprocessSettings, require_goal, steps
 
+    require_goal(ReprocessSettings(**given))  # the flow takes it for nothing to do
     if flow:
         from flows.reprocess import reprocess as as_flow
 
         reports = as_flow(**given)
     else:
         from flows.watching import after_run
-        from pipelines.reprocess import ReprocessSettings, steps
         from pipelines.tagging import carry_out
 
         reports = []

@@ -17,9 +17,7 @@ from flows.guard import take_over
 from flows.tag import carry_out, watchers
 from flows.watching import after_run
 from pipelines import reprocess as work
-from pipelines.lake import Lake
 from pipelines.planning import Plan
-from pipelines.targets import Target, declared
 
 
 @task(name="count", cache_policy=NO_CACHE)
@@ -68,12 +66,12 @@ def reprocess(
     """
     given = {key: value for key, value in locals().items() if value is not None}
     take_over(lake)
-    asked = any((taxonomy, model, segments, channels))
-    if not asked and declared(Lake(lake, absent_ok=True)) == Target():
+    settings = work.ReprocessSettings(**given)
+    if not work.has_goal(settings):
         return []  # on schedule, of a lake that leaves it to whoever tags, or is not there yet
     on_plan, on_file = watchers.get()
     reports = []
-    for step in count(work.ReprocessSettings(**given)):
+    for step in count(settings):
         planned = plan(quote(step))
         on_plan(planned)
         reports.append(carry_out(planned, on_file))

@@ -141,14 +141,9 @@ class Lake:
                     tables[name] = missing(self, name, tables[name], KEYS[name], holding)
             for name, table in tables.items():
                 if table.num_rows:
-                    self._append(name, table)
+                    self.append(name, table)
             row = {**ledger, "seq": seq, "committed_at": datetime.now(UTC)}
-            self._append("runs", pa.Table.from_pylist([row], schemas.RUNS))
-
-    def append(self, table: str, rows: pa.Table) -> None:
-        """Rows of a table that stands by itself: no chunk wrote them, no ledger row shows them.
-        Hold the lock."""
-        self._append(table, rows)
+            self.append("runs", pa.Table.from_pylist([row], schemas.RUNS))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -191,7 +186,9 @@ class Lake:
                     "still to do"
                 )
 
-    def _append(self, name: str, table: pa.Table) -> None:
+    def append(self, name: str, table: pa.Table) -> None:
+        """Write rows to one table, and no ledger row: `commit` does that; some tables need none.
+        Hold the lock. Raises LakeError."""
         path = self.root / name
         with lake_errors(path):
             faults.reach(f"append.{name}")

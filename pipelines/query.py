@@ -167,10 +167,12 @@ def _text(value: str) -> str:
 
 
 def _views(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
-    # Every other view goes by it: rows are never changed, so those of then are those of a commit
-    # up to then.
-    then = "" if at is None else f"WHERE committed_at <= {_text(at.isoformat())}::TIMESTAMPTZ"
-    db.execute(f"CREATE VIEW runs AS SELECT * FROM stored.runs {then}")
+    def then(column: str) -> str:
+        return f"{column} <= {_text(at.isoformat())}::TIMESTAMPTZ" if at else "true"
+
+    # Rows are never changed: those of then are those that were written up to then. All views but
+    # three go by the ledger's.
+    db.execute(f"CREATE VIEW runs AS SELECT * FROM stored.runs WHERE {then('committed_at')}")
     selected = {"labels": _label_columns(_columns(db, "stored.labels"))}
     for name in ("segments", "embeddings", "labels"):
         db.execute(
@@ -181,7 +183,7 @@ def _views(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
         """CREATE VIEW evaluations AS SELECT * FROM stored.evaluations
            WHERE chunk_id IN (SELECT chunk_id FROM runs WHERE kind = 'evaluation')"""
     )
-    db.execute("CREATE VIEW targets AS SELECT * FROM stored.targets")
+    db.execute(f"CREATE VIEW targets AS FROM stored.targets WHERE {then('declared_at')}")
     db.execute(
         """CREATE VIEW history AS SELECT r.*, l.seq, l.committed_at FROM stored.recordings r
            JOIN runs l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'"""
@@ -202,11 +204,12 @@ def _views(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
            FROM recordings WHERE state = 'tagged' AND error_kind IS NOT NULL"""
     )
     db.execute(
-        """CREATE VIEW watches AS SELECT * EXCLUDE (state) FROM stored.watches
+        f"""CREATE VIEW watches AS SELECT * EXCLUDE (state) FROM stored.watches
+           WHERE {then("changed_at")}
            QUALIFY row_number() OVER (PARTITION BY watch ORDER BY revision DESC) = 1
                AND state = 'set'"""
     )
-    db.execute("CREATE VIEW watch_checks AS SELECT * FROM stored.watch_checks")
+    db.execute(f"CREATE VIEW watch_checks AS FROM stored.watch_checks WHERE {then('checked_at')}")
     taxonomy = [c for c in _columns(db, "labels") if c not in schemas.LABELS.names]
     fixed = [f"{expr} AS {name}" for name, expr in schemas.SPEECH_COLUMNS.items()]
     where = list(schemas.SPEECH_COLUMNS).index("rms_dbfs")  # after what names the segment

@@ -55,11 +55,17 @@ def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
     import clsp
     from pipelines.label import Labeller, halves, labels_table
 
-    began, number, held = datetime.now(UTC), 0, 0
+    began, number = datetime.now(UTC), 0
     tables: list[pa.Table] = []
     with connect(lake) as db:
         db.register("wanted", _wanted(entries))
         [(seen,)] = db.execute("SELECT max(seq) FROM runs").fetchall()
+
+        def chunk() -> ChunkResult:
+            labels = pa.concat_tables(tables)
+            made = Chunk(_labels_chunk(job, number), ())
+            return ChunkResult(made, {"labels": labels}, 0, 0, len(labels), 0.0, began, since=seen)
+
         db.execute(
             f"""CREATE TEMP TABLE lacking AS
                 WITH planned AS (SELECT h.content_hash, h.taxonomy_key {PLANNED})
@@ -72,8 +78,7 @@ def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
             {**_keys(job), "taxonomy": job.taxonomy.key},
         )
         faults.reach("relabel.stored")
-        [(left,)] = db.execute("SELECT count(*) FROM lacking").fetchall()
-        if not left:
+        if not db.execute("FROM lacking LIMIT 1").fetchall():
             return
         labeller = Labeller(clsp.load(job.model), job.taxonomy)
         stream = db.sql(
@@ -82,19 +87,19 @@ def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
             params=[job.model_key],
         ).to_arrow_reader(SEGMENTS_PER_BATCH)
         for batch in stream:
-            chunk_id = f"{job.run_id}-labels-{number:05d}"
             vectors = halves(batch["embedding"], labeller.model.config.joint_dim)
             ids = batch["segment_id"].to_pylist()  # the column itself would hold on to the vectors
-            tables.append(labels_table(labeller, vectors, ids, job.model_key, chunk_id))
-            held, left = held + len(ids), left - len(ids)
-            if held < SEGMENTS_PER_CHUNK and left > 0:
-                continue
-            made = {"labels": pa.concat_tables(tables)}
-            yield ChunkResult(Chunk(chunk_id, ()), made, 0, 0, held, 0.0, began, since=seen)
-            began, number, held, tables = datetime.now(UTC), number + 1, 0, []
-        if tables:  # fewer embeddings than segments: for `clsp verify` to tell
-            made = {"labels": pa.concat_tables(tables)}
-            yield ChunkResult(Chunk(chunk_id, ()), made, 0, 0, held, 0.0, began, since=seen)
+            name = _labels_chunk(job, number)
+            tables.append(labels_table(labeller, vectors, ids, job.model_key, name))
+            if sum(map(len, tables)) >= SEGMENTS_PER_CHUNK:
+                yield chunk()
+                began, number, tables = datetime.now(UTC), number + 1, []
+        if tables:
+            yield chunk()
+
+
+def _labels_chunk(job: Job, number: int) -> str:
+    return f"{job.run_id}-labels-{number:05d}"
 
 
 def _recordings(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> pa.Table:

@@ -28,7 +28,7 @@ from pipelines.query import arrow, ask, connect
 from pipelines.retry import latest_runs, run_on
 from pipelines.segments import SegmentPolicy
 from pipelines.settings import TagSettings
-from pipelines.targets import CHANNELS, SEGMENTS, Target, declared
+from pipelines.targets import CHANNELS, Target, declared
 from pipelines.taxonomy import Taxonomy
 
 ONLY = ("relabel", "re-embed")
@@ -96,6 +96,21 @@ class Step:
     plan: Callable[[], Plan]
 
 
+def has_goal(settings: ReprocessSettings) -> bool:
+    """Whether these settings, or the lake, say what to bring its recordings to."""
+    given = (settings.taxonomy, settings.model, settings.segments, settings.channels)
+    return any(given) or declared(Lake(settings.lake, absent_ok=True)) != Target()
+
+
+def require_goal(settings: ReprocessSettings) -> None:
+    """Raises SettingsError where there is none."""
+    if not has_goal(settings):
+        raise SettingsError(
+            f"nothing says what to bring the lake {settings.lake} to: give --taxonomy, --model, "
+            "--segments or --channels, or declare them with `clsp target`"
+        )
+
+
 def steps(settings: ReprocessSettings) -> list[Step]:
     """What is to be done, labels first: they are quick.
 
@@ -103,29 +118,32 @@ def steps(settings: ReprocessSettings) -> list[Step]:
     TaxonomyError, ModelNotFound, LakeError.
     """
     lake = Lake(settings.lake)
+    require_goal(settings)
     goal = _goal(settings, declared(lake))
-    groups: dict[tuple[Any, ...], _Group] = defaultdict(_Group)
+    groups: dict[tuple[str, str, str, str, SegmentPolicy], _Group] = defaultdict(_Group)
     with connect(lake) as db:
-        latest = latest_runs(db)
+        latest, named = latest_runs(db), _named(db)
         for row in _recordings(db, settings.where):
-            what = goal.lacking(row)
-            if what is None or settings.only not in (None, what):
-                continue
-            own = [row["model_key"], row["segments_policy"]] if what == "relabel" else []
-            groups[what, row["archive"], row["kind"], *own].add(row)
+            what, policy = goal.lacking(row)
+            if what is not None and settings.only in (None, what):
+                key = goal.model_key or row["model_key"]
+                groups[what, row["archive"], row["kind"], key, policy].add(row)
     found = []
-    for (what, archive, kind, *own), group in groups.items():
+    for (what, archive, kind, key, policy), group in groups.items():
         options = json.loads(run_on(latest, archive, kind)["options_json"])
         options |= {"lake": settings.lake, "include": (), "exclude": ()}
         options |= {name: getattr(settings, name) for name in HOW}
-        if settings.taxonomy or goal.taxonomy:
+        options["segments"], options["channels"] = _words(policy.key)
+        if goal.taxonomy:
             options["taxonomy"] = settings.taxonomy  # None is then what the lake declares
-        make = (
-            _relabelling(goal, options, archive, group, *own)
-            if own
-            else _embedding(goal, options, group)
-        )
+        tagged = TagSettings(**options)
+        names = [goal.model] if goal.model else [*named.get(key, []), key.rpartition("@")[0]]
         count = len(group.entries)
+        if what == "relabel":
+            assert goal.taxonomy
+            make = _relabelling(tagged, archive, names, key, policy, goal.taxonomy, group)
+        else:
+            make = _embedding(tagged, names, key, group)
         found.append(
             Step(what, archive, count, group.segments, group.audio_s, group.size_bytes, make)
         )
@@ -137,38 +155,34 @@ def steps(settings: ReprocessSettings) -> list[Step]:
 
 @dataclass(frozen=True)
 class _Goal:
-    """Where recordings are to be brought; None: where they are."""
+    """Where recordings are to be brought; None: where each is."""
 
     taxonomy: Taxonomy | None
     model: str | None
     model_key: str | None
-    policy: SegmentPolicy | None
+    segments: str | None
+    channels: str | None
 
-    def lacking(self, row: dict[str, Any]) -> str | None:
-        """What this recording needs, if anything."""
-        if self.model_key not in (None, row["model_key"]):
-            return "re-embed"
-        if self.policy and self.policy.key != row["segments_policy"]:
-            return "re-embed"
-        if self.taxonomy and self.taxonomy.key != row["taxonomy_key"]:
-            # Cut by rules of an earlier version, which this one does not have any more.
-            return "relabel" if _policy(row["segments_policy"]) else "re-embed"
-        return None
+    def lacking(self, row: dict[str, Any]) -> tuple[str | None, SegmentPolicy]:
+        """What this recording needs, if anything; and how it is to be cut. One that was cut by
+        rules of an earlier version is to be cut anew: this one does not have them any more."""
+        segments, channels = _words(row["segments_policy"])
+        policy = SegmentPolicy.parse(self.segments or segments, self.channels or channels)
+        if self.model_key not in (None, row["model_key"]) or policy.key != row["segments_policy"]:
+            return "re-embed", policy
+        other = self.taxonomy and self.taxonomy.key != row["taxonomy_key"]
+        return "relabel" if other else None, policy
 
 
 def _goal(settings: ReprocessSettings, target: Target) -> _Goal:
     model = settings.model or target.model
-    segments, channels = settings.segments or target.segments, settings.channels or target.channels
-    labels = taxonomy.load(settings.taxonomy) if settings.taxonomy else target.labels
-    if not (model or segments or channels or labels):
-        raise SettingsError(
-            f"nothing says what to bring the lake {settings.lake} to: give --taxonomy, --model, "
-            "--segments or --channels, or declare them with `clsp target`"
-        )
-    policy = None
-    if segments or channels:
-        policy = SegmentPolicy.parse(segments or SEGMENTS, channels or CHANNELS)
-    return _Goal(labels, model, _key(model) if model else None, policy)
+    return _Goal(
+        taxonomy.load(settings.taxonomy) if settings.taxonomy else target.labels,
+        model,
+        _key(model) if model else None,
+        settings.segments or target.segments,
+        settings.channels or target.channels,
+    )
 
 
 def _key(model: str) -> str:
@@ -176,11 +190,10 @@ def _key(model: str) -> str:
     return model_key(checkpoint.name, checkpoint.revision)
 
 
-def _policy(key: str) -> SegmentPolicy | None:
-    """The policy that has this key, if this version has one."""
+def _words(key: str) -> tuple[str, str]:
+    """What a user writes for a policy of this key, of this version or an earlier one."""
     text, _, channels = key.partition("+")
-    found = SegmentPolicy.parse(text.partition("@")[0], channels or CHANNELS)
-    return found if found.key == key else None
+    return text.partition("@")[0], channels or CHANNELS
 
 
 @dataclass
@@ -231,20 +244,23 @@ def _recordings(db: duckdb.DuckDBPyConnection, where: str | None) -> Iterator[di
 
 
 def _relabelling(
-    goal: _Goal, options: dict[str, Any], archive: str, group: _Group, key: str, policy_key: str
+    settings: TagSettings,
+    archive: str,
+    names: list[str],
+    key: str,
+    policy: SegmentPolicy,
+    labels: Taxonomy,
+    group: _Group,
 ) -> Callable[[], Plan]:
     """All that is needed is in the lake, whatever has become of the archive."""
-    settings = TagSettings(**options)
-    names = [name for name in (goal.model, settings.model, key.rpartition("@")[0]) if name]
 
     def made() -> Plan:
-        policy, now = _policy(policy_key), datetime.now(UTC)
-        assert goal.taxonomy and policy
+        now = datetime.now(UTC)
         job = Job(
             archive=archive,
             model=_model(names, key),
             model_key=key,
-            taxonomy=goal.taxonomy,
+            taxonomy=labels,
             policy=policy,
             run_id=new_run_id(now),
             device=settings.device,
@@ -254,6 +270,17 @@ def _relabelling(
         return Plan(settings, job, (), entries, (), len(entries), 0, 0, now)
 
     return made
+
+
+def _named(db: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """By model key: what runs with it, and declarations, called a model."""
+    rows = db.execute(
+        """SELECT model_key, list(DISTINCT model ORDER BY model) FROM (
+               SELECT model_key, options_json->>'model' AS model FROM runs
+               UNION ALL SELECT r.model_key, t.model FROM runs r, targets t)
+           WHERE model IS NOT NULL GROUP BY 1"""
+    ).fetchall()
+    return dict(rows)
 
 
 def _model(names: list[str], key: str) -> str:
@@ -270,16 +297,12 @@ def _model(names: list[str], key: str) -> str:
     )
 
 
-def _embedding(goal: _Goal, options: dict[str, Any], group: _Group) -> Callable[[], Plan]:
+def _embedding(
+    settings: TagSettings, names: list[str], key: str, group: _Group
+) -> Callable[[], Plan]:
     """The files are read again: those that are still there."""
-    settings = TagSettings(**options)
-    if goal.model:
-        settings = replace(settings, model=goal.model)
-    if goal.policy:
-        text, _, channels = goal.policy.key.partition("+")
-        text = text.partition("@")[0]
-        settings = replace(settings, segments=text, channels=channels or CHANNELS)
-    return lambda: plan(settings, retry=frozenset(entry.uri for entry in group.entries))
+    uris = frozenset(entry.uri for entry in group.entries)
+    return lambda: plan(replace(settings, model=_model(names, key)), retry=uris)
 
 
 # ---- the cost ---------------------------------------------------------------------------------

@@ -108,7 +108,6 @@ TARGETS = pa.schema(
         pa.field("taxonomy_key", pa.string()),
         pa.field("taxonomy_yaml", pa.string()),  # the file's text
         pa.field("model", pa.string()),  # `tiny`, an id on the hub, or a folder
-        pa.field("model_key", pa.string()),  # what that was when it was declared
         pa.field("segments", pa.string()),
         pa.field("channels", pa.string()),
     ]

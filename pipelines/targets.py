@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from clsp.checkpoint import resolve
 from pipelines import schemas, taxonomy
-from pipelines.jobs import model_key
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
 from pipelines.segments import SegmentPolicy
@@ -52,13 +51,15 @@ class Wanted:
 
 def declared(lake: Lake) -> Target:
     """The lake's target; of a lake that declares nothing, one of nothing."""
+    if not lake.exists("targets"):  # every run asks: most lakes have none
+        return Target()
     with connect(lake) as db:
-        rows = arrow(
+        [row] = arrow(
             db,
-            "SELECT taxonomy_yaml AS taxonomy, model, segments, channels FROM targets "
-            "ORDER BY declared_at DESC LIMIT 1",
+            """SELECT taxonomy_yaml AS taxonomy, model, segments, channels FROM targets
+               ORDER BY declared_at DESC LIMIT 1""",
         ).to_pylist()
-    return Target(**rows[0]) if rows else Target()
+    return Target(**row)
 
 
 def declare(lake: Lake, **given: str | None) -> Target:
@@ -67,22 +68,27 @@ def declare(lake: Lake, **given: str | None) -> Target:
 
     Raises TaxonomyError, ModelNotFound, SettingsError, LakeError.
     """
-    before = declared(lake)
-    given = {name: value for name, value in given.items() if value is not None}
-    if path := given.pop("taxonomy", None):
-        given["taxonomy"] = taxonomy.text_of(path)
-    if "model" in given and (folder := Path(given["model"] or "").expanduser()).is_dir():
-        given["model"] = str(folder.resolve())
-    target = replace(before, **given)
-    if target != before:
-        _write(lake, target)
+    new = {name: value for name, value in given.items() if value is not None}
+    if "taxonomy" in new:
+        new["taxonomy"] = taxonomy.text_of(new["taxonomy"])
+    if "model" in new:
+        resolve(new["model"])  # is it there?
+        folder = Path(new["model"]).expanduser()
+        new["model"] = str(folder.resolve()) if folder.is_dir() else new["model"]
+    SegmentPolicy.parse(new.get("segments", SEGMENTS), new.get("channels", CHANNELS))
+    with lake.locked():
+        before = declared(lake)
+        target = replace(before, **new)
+        if target != before:
+            _write(lake, target)
     return target
 
 
 def withdraw(lake: Lake) -> None:
     """Declare nothing any more."""
-    if declared(lake) != Target():
-        _write(lake, Target())
+    with lake.locked():
+        if declared(lake) != Target():
+            _write(lake, Target())
 
 
 def wanted(settings: TagSettings, lake: Lake) -> Wanted:
@@ -101,19 +107,14 @@ def wanted(settings: TagSettings, lake: Lake) -> Wanted:
 
 
 def _write(lake: Lake, target: Target) -> None:
-    SegmentPolicy.parse(target.segments or SEGMENTS, target.channels or CHANNELS)
-    labels, key = target.labels, None
-    if target.model:
-        checkpoint = resolve(target.model)
-        key = model_key(checkpoint.name, checkpoint.revision)
+    """The lock is held."""
+    labels = target.labels
     row = {
         "declared_at": datetime.now(UTC),
         "taxonomy_key": labels and labels.key,
         "taxonomy_yaml": target.taxonomy,
         "model": target.model,
-        "model_key": key,
         "segments": target.segments,
         "channels": target.channels,
     }
-    with lake.locked():
-        lake.append("targets", pa.Table.from_pylist([row], schemas.TARGETS))
+    lake.append("targets", pa.Table.from_pylist([row], schemas.TARGETS))

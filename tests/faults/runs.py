@@ -86,6 +86,10 @@ class Run:
     def __init__(self, runs: Runs, pid: int, log: Path) -> None:
         self.runs, self.pid, self.log = runs, pid, log
 
+    def poll(self) -> bool | None:
+        """True once it has ended."""
+        return True if self.runs.ask("ended", self.pid) else None
+
     def wait(self) -> int:
         """Exit status: 0; 1 where it raised; negative, the signal that ended it."""
         return int(self.runs.ask("wait", self.pid))
@@ -171,17 +175,22 @@ def serve() -> None:
                     sys.stdout.flush()
                     sys.stderr.flush()
                     os._exit(status)
+        elif what == "ended":
+            answer = os.waitid(os.P_PID, *given, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         else:
             answer = os.waitstatus_to_exitcode(os.waitpid(*given, 0)[1])
         print(json.dumps(answer), flush=True)
 
 
-def until(condition: Any) -> None:
-    """Wait for what another process does."""
+def until(condition: Any, process: Run | subprocess.Popen | None = None) -> None:
+    """Wait for what another process does, and no longer than that process lives."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("what was waited for did not come")
+        ended = process and process.poll() is not None
+        if (ended and not condition()) or time.monotonic() > end:
+            said = process.said if isinstance(process, Run) else ""
+            why = "its process ended" if ended else f"not in {PATIENCE_S:.0f} s"
+            raise AssertionError(f"what was waited for did not come: {why}\n{said}")
         time.sleep(0.01)
 
 

@@ -138,14 +138,14 @@ def test_two_runs_at_once_lose_and_double_nothing(matrix, again, tmp_path, point
     can."""
     hold = tmp_path / "hold"
     first = matrix.runs.start(matrix.tagging(again), f"{point}=pause@{hold}")
-    until(hold.exists)
+    until(hold.exists, first)
     here = tmp_path / "here"
     second = matrix.runs.start(matrix.tagging(again), f"*=log@{here}")
     if point == "commit.begin:3":
         assert second.wait() == 0, second.said
         hold.unlink()
     else:
-        until(lambda: here.exists() and "commit.begin" in here.read_text())
+        until(lambda: here.exists() and "commit.begin" in here.read_text(), second)
         hold.unlink()
         assert second.wait() == 0, second.said
     assert first.wait() == 0, first.said
@@ -206,7 +206,7 @@ def test_a_chunk_is_written_once(tmp_path):
     where.commit(*chunk(1))
     with pytest.raises(LakeError, match="has rows of it already"):
         where.commit(*chunk(1))
-    where._append("segments", chunk(2)[0]["segments"])  # cut off there
+    where.append("segments", chunk(2)[0]["segments"])  # cut off there
     with pytest.raises(LakeError, match="has rows of it already"):
         where.commit(*chunk(2))
     assert counts(where) == {"chunk-1": 4}

@@ -71,7 +71,7 @@ def test_a_backup_during_a_run_waits_for_the_commit_and_is_whole(runs, archive, 
     run = runs.start(
         TagSettings(str(archive), str(lake), **SETTINGS), f"appended.embeddings:2=pause@{hold}"
     )
-    until(hold.exists)
+    until(hold.exists, run)
     assert subprocess.run(["flock", "--nonblock", lake / LOCK, "true"]).returncode == 1
     saving = do("Back up", lake, backup)
     hold.unlink()

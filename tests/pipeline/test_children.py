@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from pipelines.tagging import tag
 from pipelines.verify import verify
 from pipelines.worker import Worker
 from tests.conftest import ROOT
+from tests.faults.runs import until
 
 
 class Fragile(Worker):
@@ -129,19 +129,12 @@ def test_children_do_not_outlive_their_driver(sample_archive, tmp_path):
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
-    until(hold.exists)
+    until(hold.exists, driver)
     [child] = [pid for pid in below(driver.pid) if b"spawn_main" in command_of(pid)]
     driver.kill()
     driver.wait()
     hold.unlink()
     until(lambda: not command_of(child))
-
-
-def until(true) -> None:
-    end = time.monotonic() + 120  # a busy machine is no failure
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def below(parent: int) -> list[int]:

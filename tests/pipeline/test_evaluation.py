@@ -431,7 +431,7 @@ def test_rows_that_were_cut_off_before_the_ledger_are_not_seen(table, tmp_path):
     lake = Lake(tmp_path / "lake", create=True)
     settings = EvaluationSettings("zero-shot", str(table), "table", attribute="gender", resamples=0)
     result = evaluate(settings)
-    lake._append("evaluations", rows(result))
+    lake.append("evaluations", rows(result))
     record(lake, {**result, "run_id": "another"})
     ids = run(lake, "SELECT DISTINCT run_id FROM evaluations")["run_id"].to_pylist()
     assert ids == ["another"]

@@ -225,7 +225,7 @@ def test_a_reader_goes_on_reading_what_it_listed(small):
 def test_a_commit_waits_for_the_table_and_loses_nothing(small, tmp_path, monkeypatch):
     hold = tmp_path / "hold"
     other = elsewhere(MAINTAIN, small, f"maintain.swept:2=pause@{hold}")
-    until(hold.exists)
+    until(hold.exists, other)
     with monkeypatch.context() as patch:
         patch.setattr(lake, "LOCK_WAIT_S", 0.1)
         with pytest.raises(LakeBusy):
@@ -240,7 +240,7 @@ def test_a_commit_waits_for_the_table_and_loses_nothing(small, tmp_path, monkeyp
 def test_a_chunk_amid_its_commit_is_not_taken_for_dead(small, tmp_path, monkeypatch):
     hold = tmp_path / "hold"
     other = elsewhere(COMMIT, small, f"append.labels=pause@{hold}")
-    until(hold.exists)  # with rows in three tables, and no ledger row
+    until(hold.exists, other)  # with rows in three tables, and no ledger row
     with monkeypatch.context() as patch:
         patch.setattr(lake, "LOCK_WAIT_S", 0.1)
         for name in ("recordings", "segments"):

@@ -93,12 +93,13 @@ def test_a_node_that_dies_amid_its_work_costs_no_row_and_a_new_one_is_used(
     doomed = cluster.add_node(num_cpus=1)
     given = on(cluster, tones, lake, workers=2, worker_cpus=1, **SETTINGS)
     started = runs.start(given, f"worker.embedded:2=pause@{hold}")
-    until(hold.exists)  # the one worker that has a place, amid its first chunk; the other waits
-    until(lambda: wanted_of_an_autoscaler(cluster) == [({"CPU": 1.0}, 1)])
+    # The one worker that has a place is amid its first chunk; the other waits.
+    until(hold.exists, started)
+    until(lambda: wanted_of_an_autoscaler(cluster) == [({"CPU": 1.0}, 1)], started)
     cluster.add_node(num_cpus=1)
-    until(lambda: chunks_in(lake) >= 2)  # so it works there
+    until(lambda: chunks_in(lake) >= 2, started)  # so it works there
     cluster.remove_node(doomed, allow_graceful=False)
-    until(lambda: "a Ray worker was lost (its node is gone)" in started.said)
+    until(lambda: "a Ray worker was lost (its node is gone)" in started.said, started)
     hold.unlink()
     assert started.wait() == 0, started.said
     assert started.said.count("is tried again: its node is gone") == IN_FLIGHT
@@ -216,10 +217,10 @@ def test_a_run_that_is_stopped_ends_well_and_the_next_goes_on(
     """The second SIGTERM leaves no time for what is in hand."""
     lake, hold = tmp_path / "lake", tmp_path / "hold"
     started = runs.start(on(cluster, tones, lake, **SETTINGS), f"worker.chunk:2=pause@{hold}")
-    until(lambda: hold.exists() and chunks_in(lake) == 1)  # and the next two are in hand
+    until(lambda: hold.exists() and chunks_in(lake) == 1, started)  # and the next two are in hand
     for _ in range(signals):
         os.kill(started.pid, signal.SIGTERM)
-        until(lambda: "no new chunk is begun" in started.said)
+        until(lambda: "no new chunk is begun" in started.said, started)
     if signals == 1:
         hold.unlink()
     assert started.wait() == 1

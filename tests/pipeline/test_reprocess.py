@@ -15,7 +15,7 @@ from pipelines.errors import QueryError, SettingsError, TaxonomyError
 from pipelines.lake import Lake
 from pipelines.planning import plan
 from pipelines.query import run
-from pipelines.reprocess import ReprocessSettings, seconds_of, steps
+from pipelines.reprocess import ReprocessSettings, _Goal, seconds_of, steps
 from pipelines.settings import TagSettings
 from pipelines.tagging import carry_out, tag
 from tests.faults.runs import harm, tone
@@ -163,6 +163,35 @@ def test_another_model_or_cut_reads_the_files_again_those_that_are_there(
     assert harm(lake) == []
 
 
+def test_what_nothing_is_said_of_stays_as_it_is_with_each_recording(archive, lake, other):
+    """Channels where only the cut is another, and the model of each, not of the latest run."""
+    done(lake, model=other, where="uri < '2.wav'")
+    done(lake, channels="split", where="uri = '3.wav'")
+    found = "SELECT uri, model_key[:5] AS model, segments_policy AS cut FROM recordings"
+    found += " WHERE state = 'tagged' ORDER BY uri"
+    now = [("0.wav", "other"), ("1.wav", "other"), ("2.wav", "tiny@"), ("3.wav", "tiny@")]
+    now += [("copy.wav", "tiny@")]
+    split = {"3.wav": "+split"}
+    for cut in ("windows:30/30", "whole"):
+        if cut == "whole":
+            done(lake, segments="whole")
+        assert [tuple(row.values()) for row in rows(lake, found)] == [
+            (uri, model, cut + split.get(uri, "")) for uri, model in now
+        ]
+    assert told(lake, segments="whole") == []
+    assert harm(lake) == []
+
+
+def test_a_cut_by_rules_of_an_earlier_version_is_made_anew():
+    goal = _Goal(None, None, None, None, None)
+    row = {"model_key": "tiny@1", "taxonomy_key": "t"}
+    for key, what in (("vad:15@silero5-1+split", "re-embed"), ("whole+left", None)):
+        lacking, policy = goal.lacking({**row, "segments_policy": key})
+        assert lacking == what
+        assert policy.key.partition("@")[0] == key.partition("@")[0].partition("+")[0] or not what
+        assert policy.channels == key.partition("+")[2]
+
+
 def test_a_run_that_was_cut_off_is_continued(archive, lake, other, mood):
     [step] = steps(ReprocessSettings(str(lake), model=other, taxonomy=mood, chunk_files=2))
     planned = step.plan()
@@ -222,9 +251,9 @@ def test_declaring_the_same_again_writes_nothing_and_parts_add_up(lake, mood, ot
     both = targets.declare(tables, model=other)
     assert (both.segments, both.taxonomy, both.model) == ("whole", MOOD, other)
     found = rows(
-        lake, "SELECT taxonomy_key, model_key, segments, channels FROM targets ORDER BY declared_at"
+        lake, "SELECT taxonomy_key, model, segments, channels FROM targets ORDER BY declared_at"
     )
-    assert [row["model_key"] and row["model_key"][:6] for row in found] == [None, "other@"]
+    assert [row["model"] for row in found] == [None, other]
     assert told(lake) == [("re-embed", 5, 5)]
     for name, bad in (("segments", "some"), ("channels", "up"), ("taxonomy", "no.yaml")):
         with pytest.raises((SettingsError, TaxonomyError)):
@@ -270,6 +299,9 @@ def test_the_commands_count_declare_and_do(archive, lake, mood):
     assert result.exit_code == 2
     both = ["reprocess", "--lake", str(lake), "--relabel", "--re-embed"]
     assert CliRunner().invoke(app, both).exit_code == 2
+    for more in ([], ["--flow"], ["--dry-run"]):  # nothing is declared any more
+        result = CliRunner().invoke(app, ["reprocess", "--lake", str(lake), *more])
+        assert isinstance(result.exception, SettingsError)
 
 
 # ---- what was before --------------------------------------------------------------------------
@@ -288,6 +320,8 @@ def test_earlier_labels_are_there_by_key_and_by_time(archive, lake, mood):
     assert rows(lake, query.format(f"speech_by('{new}')")) == after
     assert rows(lake, query.format("speech_by('none')")) == []
     assert run(Lake(lake), query.format("speech"), at=now).to_pylist() == before
+    targets.declare(Lake(lake), taxonomy=mood)
+    assert run(Lake(lake), "FROM targets", at=now).num_rows == 0 < len(rows(lake, "FROM targets"))
     then = ["sql", query.format("speech"), "--lake", lake, "--format", "json", "--at"]
     assert json.loads(clsp(*then, now.isoformat())) == before
     assert json.loads(clsp(*then, now.replace(tzinfo=None).isoformat())) == before  # UTC

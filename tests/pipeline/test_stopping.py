@@ -53,7 +53,7 @@ def test_what_is_in_hand_is_finished_and_the_next_run_goes_on(
     lake, hold = tmp_path / "lake", tmp_path / "hold"
     given = TagSettings(str(archive), str(lake), executor=executor, **SETTINGS)
     started = runs.start(given, f"worker.chunk:2=pause@{hold}")
-    until(hold.exists)
+    until(hold.exists, started)
     os.kill(started.pid, signal.SIGTERM)
     hold.unlink()
     assert started.wait() == 1

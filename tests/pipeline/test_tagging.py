@@ -172,7 +172,7 @@ def test_a_chunk_without_its_ledger_row_does_not_exist_for_readers(archive, tmp_
     lake = Lake(given.lake, create=True)
     [result] = tagging.results(planned)
     for name, table in result.tables.items():  # all but the ledger: killed just before it
-        lake._append(name, table)
+        lake.append(name, table)
     with pytest.raises(LakeError, match="no lake"):
         Lake(given.lake)
 
