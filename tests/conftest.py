@@ -1,7 +1,9 @@
 """Shared ground for the tests: no network, no state outside temporary folders, real engines."""
 
+import atexit
 import os
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,16 +19,15 @@ os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.places import REAL_AUDIO, SAMPLE_ARCHIVE
+
+atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
+
 # Timing never decides a test: a busy machine draws and runs slowly. Nor does chance: the same cases
 # every time. `pytest -m hypothesis --hypothesis-profile search` looks for new ones.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same-cases", settings.get_profile("search"), derandomize=True)
 settings.load_profile("same-cases")
-
-ROOT = Path(__file__).parents[1]
-GOLDEN = ROOT / "tests" / "data" / "golden"
-SAMPLE_ARCHIVE = ROOT / "tests" / "data" / "sample-archive"
-REAL_AUDIO = ROOT.parent / "shared" / "audio"  # real people; not ours to carry
 
 
 @pytest.fixture(scope="session")

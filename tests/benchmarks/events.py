@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import SAMPLE_ARCHIVE
 from tests.flows import server as processes
 from tests.flows.commands import clsp
 from tests.flows.server import end, kill, prefect_server, start_worker, wait_for
 from tests.flows.test_server import Server
+from tests.places import SAMPLE_ARCHIVE
 
 ARCHIVE = SAMPLE_ARCHIVE / "voicemail"
 MOOD = 'attributes: {mood: {labels: {calm: "A calm voice.", upset: "A shout."}}}'

@@ -10,9 +10,9 @@ from flows import deploy
 from flows.cli import app
 from flows.events import ServerNotReached, emit, lake_key, resource
 from pipelines.errors import SettingsError
-from tests.conftest import ROOT
 from tests.flows.commands import clsp, clsp_json
 from tests.flows.server import free_port
+from tests.places import ROOT
 
 
 def test_a_dry_run_says_all_that_would_be_registered(tmp_path):

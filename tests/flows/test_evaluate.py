@@ -13,8 +13,8 @@ from flows.cli import app, main
 from flows.evaluation_report import figure_text
 from pipelines.lake import Lake
 from pipelines.query import run
-from tests.conftest import SAMPLE_ARCHIVE
 from tests.flows.test_readme import README
+from tests.places import SAMPLE_ARCHIVE
 
 EMOTIONS = {"neutral": 1, "calm": 2, "happy": 3, "sad": 4, "angry": 5, "fear": 6, "disgust": 7}
 VOICES = ["podcast/outro.flac", "voicemail/slow.opus", "calls/2026-03/call-0192.wav"]

@@ -13,7 +13,8 @@ def test_the_flow_tags_reports_and_leaves_an_artifact(sample_archive, sample_lak
     from flows.tag import tag_archive
 
     lake = tmp_path / "lake"
-    report = tag_archive(source=str(sample_archive), lake=str(lake), chunk_files=8)
+    state = tag_archive(str(sample_archive), str(lake), chunk_files=8, return_state=True)
+    report = state.result()
     assert (report["tagged"], report["failed"], report["unchanged"]) == (17, 3, 0)
     columns = "uri, gender, gender_p, emotion, style_soft_whisper"
     query = f"SELECT {columns} FROM speech ORDER BY uri"
@@ -21,13 +22,15 @@ def test_the_flow_tags_reports_and_leaves_an_artifact(sample_archive, sample_lak
     assert run(Lake(lake), "SELECT * FROM runs WHERE kind = 'chunk'").num_rows == 3
 
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter
 
     with get_client(sync_client=True) as client:
-        [artifact] = [a for a in client.read_artifacts() if a.key == "tag-archive"]
-        [text] = [a.data for a in client.read_artifacts() if a.key == "summary"]
-        [far] = [a.data for a in client.read_artifacts() if a.key == "progress"]
+        run_id = {"any_": [state.state_details.flow_run_id]}
+        made = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=run_id))
+    data = {artifact.key: artifact.data for artifact in made}
+    text, far = data["summary"], data["progress"]
     assert "| tagged | 17 |" in text and "gender" in text and far == 100.0
-    table = {row["what"]: row["value"] for row in json.loads(artifact.data)}
+    table = {row["what"]: row["value"] for row in json.loads(data["tag-archive"])}
     assert table["tagged"] == 17
     assert table["failed: too_short"] == table["tagged in part: truncated"] == 1
 

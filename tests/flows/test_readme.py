@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from flows.cli import app
-from tests.conftest import ROOT
+from tests.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = typer.main.get_command(app).commands

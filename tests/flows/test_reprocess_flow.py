@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from flows.cli import app
 from pipelines.lake import Lake
 from pipelines.query import run
-from tests.conftest import ROOT
 from tests.faults.runs import harm
+from tests.places import ROOT
 
 TAXONOMY = ROOT / "tests" / "data" / "sample-taxonomy.yaml"
 

@@ -11,7 +11,6 @@ import pytest
 from flows.events import TARGET_CHANGED, WATCH_FIRED, emit, lake_key, resource
 from pipelines.lake import Lake
 from pipelines.query import run
-from tests.conftest import ROOT
 from tests.flows.commands import clsp
 from tests.flows.server import (
     end,
@@ -22,6 +21,7 @@ from tests.flows.server import (
     start_worker,
     wait_for,
 )
+from tests.places import ROOT
 
 pytestmark = pytest.mark.filterwarnings("default")  # Prefect's own
 

@@ -15,10 +15,10 @@ from flows import watching
 from flows.cli import app
 from pipelines import watches
 from pipelines.lake import Lake
-from tests.conftest import ROOT
 from tests.faults.test_crashes import chunk
 from tests.flows.commands import clsp, clsp_json
 from tests.flows.server import prefect_server, wait_for
+from tests.places import ROOT
 
 CHUNKS = "SELECT count(*) FROM runs WHERE kind = 'chunk'"
 

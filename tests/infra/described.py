@@ -11,7 +11,7 @@ from typing import Any
 import jsonpatch
 import yaml
 
-from tests.conftest import ROOT
+from tests.places import ROOT
 
 INFRA = ROOT / "infra"
 DOCKERFILE = INFRA / "Dockerfile"

@@ -22,8 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT
 from tests.infra.described import DOCKERFILE, INFRA, env_files, services
+from tests.places import ROOT
 
 UID = 10001
 PATIENCE_S = 300.0  # for a server to be well, or a command to end

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.conftest import ROOT
 from tests.infra.described import DOCKERFILE, INFRA
+from tests.places import ROOT
 
 TEXT = DOCKERFILE.read_text()
 UV = shutil.which("uv") or str(ROOT / ".venv" / "bin" / "uv")

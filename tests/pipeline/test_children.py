@@ -21,8 +21,8 @@ from pipelines.settings import TagSettings
 from pipelines.tagging import tag
 from pipelines.verify import verify
 from pipelines.worker import Worker
-from tests.conftest import ROOT
 from tests.faults.runs import until
+from tests.places import ROOT
 
 
 class Fragile(Worker):

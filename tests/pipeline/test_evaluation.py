@@ -25,7 +25,7 @@ from pipelines.evaluation_retrieval import evaluate_retrieval
 from pipelines.evaluation_run import EvaluationSettings, evaluate, record, rows
 from pipelines.lake import Lake
 from pipelines.query import run
-from tests.conftest import SAMPLE_ARCHIVE
+from tests.places import SAMPLE_ARCHIVE
 
 CLIPS = {
     "calls/2026-03/billing question.wav": ("slt", "female"),

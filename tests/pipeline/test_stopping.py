@@ -15,8 +15,8 @@ from pipelines.lake import Lake
 from pipelines.query import run as ask
 from pipelines.settings import TagSettings
 from pipelines.stopping import EXIT_STATUS, Stop, stoppable
-from tests.conftest import ROOT
 from tests.faults.runs import ROWS, SETTINGS, Runs, difference, harm, make_archive, rows, until
+from tests.places import ROOT
 
 # Without numbers of the model: threads of child processes move the last bit.
 TABLES = ROWS | {

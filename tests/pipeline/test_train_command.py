@@ -25,7 +25,7 @@ from pipelines.training_data import (
     read_config,
     train,
 )
-from tests.conftest import ROOT
+from tests.places import ROOT
 
 CLIPS = {
     "voicemail/fast.ogg": "A hurried voice.",
