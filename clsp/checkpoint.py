@@ -42,6 +42,9 @@ PUBLISHED = {
     ),
 }
 EMBEDDED = ("tiny",)
+
+# What the speech encoder computes in, when it is loaded to be used and not trained; see packed.py.
+PRECISIONS = ("float32", "bfloat16", "int8")
 NAMES = (*EMBEDDED, *PUBLISHED)
 
 # The published model's tokenizer is not in its repository: upstream fetches this one by name.
@@ -79,11 +82,21 @@ def resolve(name: str | Path) -> Checkpoint:
     raise ModelNotFound(f"model {name!r}: expected one of {known}, or a folder; no such folder")
 
 
-def load(name: str | Path = "tiny", device: str = "cpu", dtype: Any = None) -> "CLSPModel":
+def load(
+    name: str | Path = "tiny",
+    device: str = "cpu",
+    dtype: Any = None,
+    precision: str | None = None,
+) -> "CLSPModel":
     """A CLSPModel ready to use: weights checked and complete, in eval mode.
 
-    name: see `resolve`. dtype: float32 unless given. Its `checkpoint` attribute says what it is.
-    Raises ModelNotFound or CheckpointMismatch, naming the file or tensor.
+    name: see `resolve`. dtype: float32 unless given. precision: one of PRECISIONS makes the speech
+    encoder as fast as it gets in it, and fit for nothing but embedding; without one it is as
+    published, and may be trained and saved. Text is always embedded in `dtype`.
+    Its `checkpoint` attribute says what it is.
+
+    Raises ModelNotFound or CheckpointMismatch, naming the file or tensor; InputError for a
+    precision that there is not, or not on this device.
     """
     import torch
     from safetensors import SafetensorError
@@ -102,7 +115,12 @@ def load(name: str | Path = "tiny", device: str = "cpu", dtype: Any = None) -> "
             "again, whole"
         ) from error
     model.checkpoint = checkpoint
-    return model.to(device).eval()
+    model = model.to(device).eval()
+    if precision is not None:
+        from clsp.packed import prepare
+
+        prepare(model, precision)
+    return model
 
 
 def own_tokenizer(config: "CLSPConfig") -> Path | None:

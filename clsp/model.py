@@ -51,10 +51,10 @@ class DualEncoder(nn.Module):
 
     def pooled_audio(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Features (n, frames, 128), lengths (n,) to the mean output frame (n, hidden_size)."""
-        x, lengths = self.encoder_embed(features, lengths)
-        x, lengths = self.encoder(x, lengths)
-        x = x * valid_frames(lengths, x.shape[1])[..., None]
-        return x.sum(dim=1) / lengths[:, None]
+        x, lengths = self.encoder_embed(features.to(self.encoder_embed.dtype), lengths)
+        x, lengths = self.encoder(x.to(self.encoder.dtype), lengths)
+        x = x.float() * valid_frames(lengths, x.shape[1])[..., None]
+        return (x.sum(dim=1) / lengths[:, None]).to(self.logit_scale.dtype)
 
     def audio_head(self, pooled: Tensor) -> Tensor:
         return F.normalize(self.audio_transform(self.audio_projection(pooled)), dim=-1)
@@ -87,6 +87,7 @@ class CLSPModel(PreTrainedModel):
 
     def __init__(self, config: CLSPConfig) -> None:
         super().__init__(config)
+        self.precision: str | None = None  # as clsp.load was asked for one
         self.model = DualEncoder(config)
         self.post_init()
 
@@ -160,9 +161,7 @@ class CLSPModel(PreTrainedModel):
     def embed_features(self, features: Sequence[Tensor]) -> Tensor:
         """Clips of log-mel features (frames, 128) to embeddings (n, joint_dim), as one batch."""
         padded, lengths = pad_features(features)
-        pooled = self.model.pooled_audio(
-            padded.to(self.device, self.dtype), lengths.to(self.device)
-        )
+        pooled = self.model.pooled_audio(padded.to(self.device), lengths.to(self.device))
         return self.model.audio_head(pooled)
 
     # ---- text -------------------------------------------------------------------------------
@@ -200,7 +199,15 @@ class CLSPModel(PreTrainedModel):
         return load_tokenizer(self.config)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
-        """Config, weights and, where it is the model's own or was loaded, the tokenizer."""
+        """Config, weights and, where it is the model's own or was loaded, the tokenizer.
+
+        Raises InputError for a model that was loaded in a `precision`.
+        """
+        if self.precision:
+            raise InputError(
+                f"a model loaded with precision={self.precision!r} cannot be saved: its weights "
+                "are laid out for this machine. Load it without one"
+            )
         from clsp.checkpoint import own_tokenizer
 
         super().save_pretrained(save_directory, **kwargs)

@@ -20,12 +20,12 @@ MASKED_SCORE = -1000.0  # replaces the attention score of a padded key
 
 def swoosh_l(x: Tensor) -> Tensor:
     """log(1 + e^(x-4)) - 0.08 x - 0.035 (Zipformer paper, section 3.5)."""
-    return F.softplus(x - 4.0) - 0.08 * x - 0.035
+    return F.softplus(x - 4.0).sub_(x, alpha=0.08).sub_(0.035)
 
 
 def swoosh_r(x: Tensor) -> Tensor:
     """log(1 + e^(x-1)) - 0.08 x - 0.313261687: zero at zero."""
-    return F.softplus(x - 1.0) - 0.08 * x - 0.313261687
+    return F.softplus(x - 1.0).sub_(x, alpha=0.08).sub_(0.313261687)
 
 
 def valid_frames(lengths: Tensor, frames: int) -> Tensor:
@@ -81,6 +81,10 @@ class FrontEnd(nn.Module):
         self.out = nn.Linear(third * bins, config.encoder_dim[0])
         self.out_norm = BiasNorm(config.encoder_dim[0])
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.out_norm.bias.dtype
+
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the frames and each clip's length in them."""
         x = features[:, None]
@@ -109,22 +113,30 @@ class FeedForward(nn.Module):
         return self.out_proj(swoosh_l(self.in_proj(x)))
 
 
+class DepthwiseConv(nn.Conv1d):
+    """Over time, each channel by itself: (n, frames, dim) to the same."""
+
+    def __init__(self, dim: int, kernel: int) -> None:
+        super().__init__(dim, dim, kernel, padding=kernel // 2, groups=dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2).contiguous()
+
+
 class ConvModule(nn.Module):
     """Gated depthwise convolution over time."""
 
     def __init__(self, dim: int, kernel: int) -> None:
         super().__init__()
         self.in_proj = nn.Linear(dim, 2 * dim)
-        self.depthwise_conv = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.depthwise_conv = DepthwiseConv(dim, kernel)
         self.out_proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        x, gate = self.in_proj(x).chunk(2, dim=-1)
-        x = x * gate.sigmoid()
+        x = F.glu(self.in_proj(x))  # the first half by the sigmoid of the second
         if valid is not None:
             x = x * valid[..., None]
-        x = self.depthwise_conv(x.transpose(1, 2)).transpose(1, 2)
-        return self.out_proj(swoosh_r(x))
+        return self.out_proj(swoosh_r(self.depthwise_conv(x)))
 
 
 class AttentionWeights(nn.Module):
@@ -223,7 +235,7 @@ class Bypass(nn.Module):
         self.bypass_scale = nn.Parameter(torch.full((dim,), 0.5))
 
     def forward(self, original: Tensor, processed: Tensor) -> Tensor:
-        return original + (processed - original) * self.bypass_scale
+        return torch.lerp(original, processed, self.bypass_scale)
 
 
 class Layer(nn.Module):
@@ -251,15 +263,15 @@ class Layer(nn.Module):
 
     def forward(self, x0: Tensor, valid: Tensor | None) -> Tensor:
         weights = self.self_attn_weights(x0, valid)
-        x = x0 + self.feed_forward1(x0)
-        x = x + self.nonlin_attention(x, weights)
-        x = x + self.self_attn1(x, weights)
-        x = x + self.conv_module1(x, valid)
-        x = x + self.feed_forward2(x)
+        x = self.feed_forward1(x0).add_(x0)
+        x = self.nonlin_attention(x, weights).add_(x)
+        x = self.self_attn1(x, weights).add_(x)
+        x = self.conv_module1(x, valid).add_(x)
+        x = self.feed_forward2(x).add_(x)
         x = self.bypass_mid(x0, x)
-        x = x + self.self_attn2(x, weights)
-        x = x + self.conv_module2(x, valid)
-        x = x + self.feed_forward3(x)
+        x = self.self_attn2(x, weights).add_(x)
+        x = self.conv_module2(x, valid).add_(x)
+        x = self.feed_forward3(x).add_(x)
         return self.bypass(x0, self.norm(x))
 
 
@@ -323,6 +335,10 @@ class Zipformer(nn.Module):
             Stack(config, i) for i in range(len(config.downsampling_factor))
         )
         self.downsample_output = Downsample(config.output_downsampling_factor)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.downsample_output.bias.dtype
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the output frames and each clip's length in them."""

@@ -32,11 +32,13 @@ from flows.options import (
     JsonOption,
     LakeModelOption,
     LakeOption,
+    LakePrecisionOption,
     ModelOption,
     RayAddressOption,
     StrictOption,
     WantedChannelsOption,
     WantedModelOption,
+    WantedPrecisionOption,
     WantedSegmentsOption,
     WantedTaxonomyOption,
     WorkerCpusOption,
@@ -123,13 +125,16 @@ def tag(
     taxonomy: WantedTaxonomyOption = None,
     segments: WantedSegmentsOption = None,
     channels: WantedChannelsOption = None,
+    precision: WantedPrecisionOption = None,
     executor: ExecutorOption = ExecutorName.local,
     ray_address: RayAddressOption = None,
     workers: WorkersOption = None,
     worker_cpus: WorkerCpusOption = None,
     worker_gpus: WorkerGpusOption = None,
     device: DeviceOption = "auto",
-    batch_s: Annotated[float, typer.Option(help="Seconds of audio in one batch.")] = 60.0,
+    batch_s: Annotated[
+        float | None, typer.Option(help="Seconds of audio in one batch. [default: by device]")
+    ] = None,
     decode_threads: Annotated[int, typer.Option(help="Decoding threads in each worker.")] = 2,
     chunk_files: Annotated[int, typer.Option(help="Most files committed together.")] = 256,
     chunk_mib: Annotated[int, typer.Option(help="Most MiB of files committed together.")] = 256,
@@ -172,9 +177,10 @@ def tag(
         "segments": segments, "executor": executor.value, "ray_address": ray_address,
         "workers": workers, "device": device, "batch_s": batch_s,
         "decode_threads": decode_threads, "chunk_files": chunk_files, "chunk_mib": chunk_mib,
-        "channels": channels and channels.value, "max_duration_s": max_duration_s,
-        "max_bytes": max_bytes, "file_timeout_s": file_timeout_s, "kind": kind.value,
-        "limit": limit, "allow_empty": allow_empty,
+        "channels": channels and channels.value, "precision": precision and precision.value,
+        "max_duration_s": max_duration_s, "max_bytes": max_bytes,
+        "file_timeout_s": file_timeout_s, "kind": kind.value, "limit": limit,
+        "allow_empty": allow_empty,
     }  # fmt: skip
     more = {
         "include": include, "exclude": exclude, "worker_cpus": worker_cpus,
@@ -233,6 +239,7 @@ def search(
     lake: LakeOption,
     k: Annotated[int, typer.Option("-k", help="How many segments.")] = 10,
     model: LakeModelOption = None,
+    precision: LakePrecisionOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find the segments that a description fits best."""
@@ -241,8 +248,8 @@ def search(
     from pipelines.search import lake_model
     from pipelines.search import search as find
 
-    tables = Lake(lake)
-    rows = find(tables, lake_model(tables, model), text, k).to_pylist()
+    tables, among = Lake(lake), precision and precision.value
+    rows = find(tables, lake_model(tables, model, among), text, k, among).to_pylist()
     if json:
         return print_json(rows)
     shown = ("similarity", "uri", "start_s", "end_s")

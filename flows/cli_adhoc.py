@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.options import JsonOption, ModelOption, SegmentsOption
+from flows.options import JsonOption, ModelOption, Precision, PrecisionOption, SegmentsOption
 
 if TYPE_CHECKING:
     from pipelines.adhoc import Embedded
@@ -29,6 +29,7 @@ def classify(
     ] = None,
     taxonomy: Annotated[str | None, typer.Option(help="The taxonomy that has it.")] = None,
     model: ModelOption = "tiny",
+    precision: PrecisionOption = Precision.FLOAT32,
     segments: SegmentsOption = "windows",
     json: JsonOption = False,
 ) -> None:
@@ -44,7 +45,7 @@ def classify(
     from pipelines.label import is_sure
 
     prompts = _prompts(labels, template, prompt, attribute, taxonomy)
-    done = embed(files, model, segments)
+    done = embed(files, model, segments, precision.value)
     import torch
 
     vectors = torch.from_numpy(done.vectors).to(done.model.device)
@@ -114,6 +115,7 @@ def similarity(
     files: Annotated[list[str], typer.Argument(help="Audio files or folders.")],
     text: Annotated[list[str], typer.Option(help="A description of a style; repeatable.")],
     model: ModelOption = "tiny",
+    precision: PrecisionOption = Precision.FLOAT32,
     segments: SegmentsOption = "windows",
     json: JsonOption = False,
 ) -> None:
@@ -122,7 +124,7 @@ def similarity(
     from flows.console import print_json, print_rows
     from pipelines.adhoc import embed
 
-    done = embed(files, model, segments)
+    done = embed(files, model, segments, precision.value)
     import torch
 
     cosines = compare(done.model, torch.from_numpy(done.vectors).to(done.model.device), text)

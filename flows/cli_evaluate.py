@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.options import JsonOption, ModelOption, SeedOption
+from flows.options import JsonOption, ModelOption, Precision, PrecisionOption, SeedOption
 
 evaluate_app = typer.Typer(
     no_args_is_help=True, help="Measure a model on labelled speech: what can it be trusted with?"
@@ -65,6 +65,7 @@ def zero_shot(
     kind: KindOption = None,
     preset: PresetOption = None,
     model: ModelOption = "tiny",
+    precision: PrecisionOption = Precision.FLOAT32,
     label: Annotated[
         str | None, typer.Option(help="The label asked for, with --prompt or --attribute.")
     ] = None,
@@ -96,7 +97,9 @@ def zero_shot(
     given = {
         "label": label, "prompts": prompts or None, "attribute": attribute, "taxonomy": taxonomy,
     }  # fmt: skip
-    common = _common(data, kind, preset, model, split, column, reader, bootstrap, seed, device)
+    common = _common(
+        data, kind, preset, model, precision, split, column, reader, bootstrap, seed, device
+    )
     _run({"task": "zero-shot", **common, **given}, lake, flow, json)
 
 
@@ -106,6 +109,7 @@ def retrieval(
     kind: KindOption = None,
     preset: PresetOption = None,
     model: ModelOption = "tiny",
+    precision: PrecisionOption = Precision.FLOAT32,
     captions: Annotated[
         CaptionKind, typer.Option(help="Which captions: global or fine-grained.")
     ] = CaptionKind.fine,
@@ -131,7 +135,9 @@ def retrieval(
     Presets: paraspeechcaps (published figures) and tiny-heldout or tiny-dev (pools of 100).
     """
     given = {"captions": captions.value, "all_texts": all_texts, "pool": pool, "draws": draws}
-    common = _common(data, kind, preset, model, split, column, reader, bootstrap, seed, device)
+    common = _common(
+        data, kind, preset, model, precision, split, column, reader, bootstrap, seed, device
+    )
     _run({"task": "retrieval", **common, **given}, lake, flow, json)
 
 
@@ -141,6 +147,7 @@ def style(
     kind: KindOption = None,
     preset: PresetOption = None,
     model: ModelOption = "tiny",
+    precision: PrecisionOption = Precision.FLOAT32,
     split: SplitOption = None,
     column: ColumnOption = None,
     reader: ReaderOption = None,
@@ -155,7 +162,9 @@ def style(
 
     Presets: paraspeechcaps-intrinsic, paraspeechcaps-situational (published figures).
     """
-    common = _common(data, kind, preset, model, split, column, reader, bootstrap, seed, device)
+    common = _common(
+        data, kind, preset, model, precision, split, column, reader, bootstrap, seed, device
+    )
     _run({"task": "style", **common}, lake, flow, json)
 
 
@@ -164,6 +173,7 @@ def _common(
     kind: Kind | None,
     preset: str | None,
     model: str,
+    precision: Precision,
     split: str | None,
     column: list[str] | None,
     reader: list[str] | None,
@@ -180,8 +190,8 @@ def _common(
         options["columns"] = dict(_pairs(column, "column", "NAME=MEANING"))
     return {
         "data": data, "kind": kind and kind.value, "preset": preset, "model": model,
-        "split": split, "reader": options or None, "resamples": bootstrap, "seed": seed,
-        "device": device,
+        "precision": precision.value, "split": split, "reader": options or None,
+        "resamples": bootstrap, "seed": seed, "device": device,
     }  # fmt: skip
 
 

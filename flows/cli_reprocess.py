@@ -13,6 +13,7 @@ from flows.options import (
     ExecutorOption,
     JsonOption,
     LakeOption,
+    Precision,
     RayAddressOption,
     StrictOption,
     WorkerCpusOption,
@@ -32,6 +33,13 @@ SegmentsOption = Annotated[
 ChannelsOption = Annotated[
     ChannelPolicy | None, typer.Option("--channels", help="Which channels: as of `clsp tag`.")
 ]
+PrecisionOption = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision",
+        help="What the speech encoder computes in: as of `clsp tag`. Another is a re-embed.",
+    ),
+]
 
 
 def target(
@@ -40,6 +48,7 @@ def target(
     model: ModelOption = None,
     segments: SegmentsOption = None,
     channels: ChannelsOption = None,
+    precision: PrecisionOption = None,
     clear: Annotated[bool, typer.Option("--clear", help="Declare nothing any more.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -58,7 +67,7 @@ def target(
     tables = Lake(lake)
     given = {
         "taxonomy": taxonomy, "model": model, "segments": segments,
-        "channels": channels and channels.value,
+        "channels": channels and channels.value, "precision": precision and precision.value,
     }  # fmt: skip
     if clear and any(given.values()):
         raise typer.BadParameter("--clear declares nothing: leave the other options out")
@@ -79,6 +88,7 @@ def target(
             {"declared": "model", "value": now.model},
             {"declared": "segments", "value": now.segments},
             {"declared": "channels", "value": now.channels},
+            {"declared": "precision", "value": now.precision},
         ]
     )
     if now != before:
@@ -92,7 +102,11 @@ def _tell(lake: str, now: Any) -> bool:
     from flows.events import TARGET_CHANGED, ServerNotReached, emit
 
     labels = now.labels
-    payload = {"taxonomy_key": labels.key if labels else "", "model": now.model or ""}
+    payload = {
+        "taxonomy_key": labels.key if labels else "",
+        "model": now.model or "",
+        "precision": now.precision or "",
+    }
     try:
         return emit(TARGET_CHANGED, lake, payload)
     except ServerNotReached as error:
@@ -110,7 +124,8 @@ def reprocess(
         bool, typer.Option("--relabel", help="Only what needs no audio: new labels.")
     ] = False,
     re_embed: Annotated[
-        bool, typer.Option("--re-embed", help="Only what needs audio: another model or cut.")
+        bool,
+        typer.Option("--re-embed", help="Only what needs audio: another model, precision or cut."),
     ] = False,
     where: Annotated[
         str | None,
@@ -124,6 +139,7 @@ def reprocess(
     model: ModelOption = None,
     segments: SegmentsOption = None,
     channels: ChannelsOption = None,
+    precision: PrecisionOption = None,
     executor: ExecutorOption = ExecutorName.local,
     ray_address: RayAddressOption = None,
     workers: WorkersOption = None,
@@ -139,22 +155,23 @@ def reprocess(
     strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Bring what is in the lake to another taxonomy, model or cut: just what is not so yet.
+    """Bring what is in the lake to another taxonomy, model, precision or cut: just what is not so.
 
     What is not given is as the lake declares (`clsp target`), else as it is with each recording.
     New labels come from the stored embeddings, whether or not the audio is still there; another
-    model or cut reads the files again. Old rows stay readable until the new ones are committed, and
-    in `labels` and `embeddings` after that. A run that was cut off is continued by running it
-    again.
+    model, precision or cut reads the files again. Old rows stay readable until the new ones are
+    committed, and in `labels` and `embeddings` after that. A run that was cut off is continued by
+    running it again.
     """
     if relabel and re_embed:
         raise typer.BadParameter("--relabel and --re-embed: give one, or neither for both")
     only = "relabel" if relabel else "re-embed" if re_embed else None
     given: dict[str, Any] = {
         "lake": lake, "taxonomy": taxonomy, "model": model, "segments": segments,
-        "channels": channels and channels.value, "where": where, "only": only,
-        "executor": executor.value, "ray_address": ray_address, "workers": workers,
-        "worker_cpus": worker_cpus, "worker_gpus": worker_gpus, "device": device,
+        "channels": channels and channels.value, "precision": precision and precision.value,
+        "where": where, "only": only, "executor": executor.value, "ray_address": ray_address,
+        "workers": workers, "worker_cpus": worker_cpus, "worker_gpus": worker_gpus,
+        "device": device,
     }  # fmt: skip
     if dry_run:
         return _foretold(given, json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli_evaluate import evaluate_app
-from flows.options import JsonOption, ModelOption, SeedOption
+from flows.options import JsonOption, ModelOption, Precision, PrecisionOption, SeedOption
 
 if TYPE_CHECKING:
     from clsp.metrics import Estimate
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def perturbation(
     files: Annotated[list[str], typer.Argument(help="Audio files, folders or URLs; no labels.")],
     model: ModelOption = "tiny",
+    precision: PrecisionOption = Precision.FLOAT32,
     seed: SeedOption = 0,
     limit: Annotated[
         int, typer.Option("--limit", help="Most recordings heard, drawn at random.", min=1)
@@ -35,11 +36,12 @@ def perturbation(
 
     with progress(shown=not json) as bar:
         task = bar.add_task("perturbing", total=None, rate="")
-        done = measure(files, model, seed, limit, on_clip=lambda: bar.advance(task))
+        done = measure(files, model, seed, limit, lambda: bar.advance(task), precision.value)
     if json:
         return print_json(
             {
                 "model": model,
+                "precision": precision.value,
                 "seed": seed,
                 "clips": done.clips,
                 "rows": [asdict(row) for row in done.rows],
@@ -72,6 +74,7 @@ def perturbation(
 @evaluate_app.command()
 def wording(
     model: ModelOption = "tiny",
+    precision: PrecisionOption = Precision.FLOAT32,
     data: Annotated[
         str, typer.Option("--data", help="Folder of labelled clips with manifest.jsonl.")
     ] = "data/tiny-heldout",
@@ -87,11 +90,12 @@ def wording(
     from flows.console import out, print_json, print_rows
     from pipelines.robustness import wording as measure
 
-    results = measure(model, data, seed)
+    results = measure(model, data, seed, precision.value)
     if json:
         return print_json(
             {
                 "model": model,
+                "precision": precision.value,
                 "data": data,
                 "seed": seed,
                 "questions": [asdict(result) for result in results],

@@ -159,11 +159,12 @@ def _check_work(name: str, settings: dict[str, Any]) -> None:
     from pipelines import taxonomy
     from pipelines.reprocess import ReprocessSettings
     from pipelines.segments import SegmentPolicy
-    from pipelines.settings import TagSettings
+    from pipelines.settings import TagSettings, check_precision
     from pipelines.targets import CHANNELS, SEGMENTS
 
     made = (TagSettings if name == "tag_archive" else ReprocessSettings)(**settings)
     SegmentPolicy.parse(made.segments or SEGMENTS, made.channels or CHANNELS)
+    check_precision(made.precision, made.device)
     if made.taxonomy and Path(made.taxonomy).exists():
         taxonomy.load(made.taxonomy)
 

@@ -56,6 +56,7 @@ def evaluate_model(
     kind: str | None = None,
     preset: str | None = None,
     model: str = "tiny",
+    precision: str = "float32",
     lake: str | None = None,
     label: str | None = None,
     prompts: dict[str, list[str]] | None = None,

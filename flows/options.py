@@ -66,6 +66,36 @@ WantedChannelsOption = Annotated[
         "declares, else `mix`.",
     ),
 ]
+
+
+class Precision(StrEnum):
+    """`clsp.checkpoint.PRECISIONS`, as an option wants it."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    INT8 = "int8"
+
+
+PRECISION_HELP = (
+    "What the speech encoder computes in: float32 gives the published answers; bfloat16 and int8 "
+    "(on a CPU only) are faster. It is part of the model key: rows of different precision are "
+    "never mixed."
+)
+PrecisionOption = Annotated[Precision, typer.Option("--precision", help=PRECISION_HELP)]
+WantedPrecisionOption = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision", help=f"{PRECISION_HELP} Default: what the lake declares, else float32."
+    ),
+]
+LakePrecisionOption = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision",
+        help="Of the embeddings that are searched, where the lake has several; else that of most. "
+        "The text is always embedded in float32.",
+    ),
+]
 ExecutorOption = Annotated[
     ExecutorName,
     typer.Option(

@@ -46,6 +46,7 @@ def reprocess(
     model: str | None = None,
     segments: str | None = None,
     channels: str | None = None,
+    precision: str | None = None,
     where: str | None = None,
     only: str | None = None,
     executor: str = "local",
@@ -54,12 +55,12 @@ def reprocess(
     worker_cpus: float | None = None,
     worker_gpus: float | None = None,
     device: str = "auto",
-    batch_s: float = 60.0,
+    batch_s: float | None = None,
     decode_threads: int = 2,
     chunk_files: int = 256,
     chunk_mib: int = 256,
 ) -> list[dict[str, Any]]:
-    """Bring the recordings of a lake to another taxonomy, model or cut; parameters as in
+    """Bring the recordings of a lake to another taxonomy, model, precision or cut; parameters as in
     pipelines.reprocess.ReprocessSettings.
 
     Returns the report of each step: none where nothing is to be done, or nothing says what.

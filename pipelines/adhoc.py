@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pipelines.archive import list_archive
 from pipelines.jobs import Chunk, Job, model_key
 from pipelines.segments import SegmentPolicy
+from pipelines.settings import check_precision
 from pipelines.taxonomy import Taxonomy
 from pipelines.worker import Worker
 
@@ -34,27 +35,38 @@ class Embedded:
     warnings: pa.Table
 
 
-def embedding_job(model: str, policy: SegmentPolicy, device: str = "auto") -> Job:
-    """A job of no archive and no labels. Raises ModelNotFound."""
+def embedding_job(
+    model: str, policy: SegmentPolicy, device: str = "auto", precision: str = "float32"
+) -> Job:
+    """A job of no archive and no labels. Raises ModelNotFound, and SettingsError for a precision
+    that there is not."""
     from clsp.checkpoint import resolve
 
+    check_precision(precision, device)
     checkpoint = resolve(model)
     return Job(
         archive="",
         model=model,
-        model_key=model_key(checkpoint.name, checkpoint.revision),
+        model_key=model_key(checkpoint.name, checkpoint.revision, precision),
         taxonomy=Taxonomy((), ()),
         policy=policy,
         run_id="",
+        precision=precision,
         device=device,
     )
 
 
-def embed(paths: Sequence[str], model: str = "tiny", segments: str = "windows") -> Embedded:
-    """Embed files (or all files of folders). Raises ArchiveNotFound, ModelNotFound."""
+def embed(
+    paths: Sequence[str],
+    model: str = "tiny",
+    segments: str = "windows",
+    precision: str = "float32",
+) -> Embedded:
+    """Embed files (or all files of folders). Raises ArchiveNotFound, ModelNotFound, and
+    SettingsError for a cut or precision that there is not."""
     from pipelines.label import unpack
 
-    job = embedding_job(model, SegmentPolicy.parse(segments))
+    job = embedding_job(model, SegmentPolicy.parse(segments), precision=precision)
     # By the path as given: two folders may hold a file of one name.
     entries = tuple(
         replace(entry, uri=path if Path(path).is_file() else f"{path.rstrip('/')}/{entry.uri}")

@@ -68,9 +68,11 @@ def embed(
     model: str = "tiny",
     device: str = "auto",
     on_clip: OnClip = ignore_clip,
+    precision: str = "float32",
 ) -> Clips:
-    """Embed clips. on_clip is called as each different one is done. Raises ModelNotFound."""
-    job = embedding_job(model, SegmentPolicy(), device)
+    """Embed clips. on_clip is called as each different one is done. Raises ModelNotFound, and
+    SettingsError for a precision that there is not."""
+    job = embedding_job(model, SegmentPolicy(), device, precision)
     worker = Worker(job)
     vectors: dict[Key, np.ndarray] = {}
     failed: dict[Key, Failed] = {}

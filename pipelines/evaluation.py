@@ -32,6 +32,7 @@ def evaluate_zero_shot(
     resamples: int = 1000,
     seed: int = 0,
     device: str = "auto",
+    precision: str = "float32",
     on_clip: OnClip = ignore_clip,
 ) -> Result:
     """Each question put to every clip whose label is one of its classes.
@@ -50,7 +51,7 @@ def evaluate_zero_shot(
             f"no clip of {dataset.name} has a label that is asked for ({wanted}); its labels are "
             f"{', '.join(found[:40]) or 'none'}"
         )
-    clips = embed(asked, model, device, on_clip)
+    clips = embed(asked, model, device, on_clip, precision)
     failed = _failed_items(asked, clips)
     return {
         **summary("zero-shot", dataset, asked, clips, resamples, seed),
@@ -70,6 +71,7 @@ def evaluate_style(
     resamples: int = 1000,
     seed: int = 0,
     device: str = "auto",
+    precision: str = "float32",
     on_clip: OnClip = ignore_clip,
 ) -> Result:
     """Cosines of clips and style descriptions against the mean human ratings of those pairs: over
@@ -82,7 +84,7 @@ def evaluate_style(
     asked = [item for item in dataset.items if item.ratings]
     if not asked:
         raise SettingsError(f"no clip of {dataset.name} has a rating (columns style and rating)")
-    clips = embed(asked, model, device, on_clip)
+    clips = embed(asked, model, device, on_clip, precision)
     rated = [(i, style) for i, item in enumerate(clips.items) for style in item.ratings]
     styles = list(dict.fromkeys(style for _, style in rated))
     number = {style: i for i, style in enumerate(styles)}

@@ -37,6 +37,7 @@ def evaluate_retrieval(
     resamples: int = 1000,
     seed: int = 0,
     device: str = "auto",
+    precision: str = "float32",
     on_clip: OnClip = ignore_clip,
 ) -> Result:
     """Clips and captions of one kind ("global" or "fine") found by each other, both directions.
@@ -54,7 +55,7 @@ def evaluate_retrieval(
             f"{dataset.name} has fewer than two different {captions!r} captions; it has captions "
             f"of the kinds {kinds}"
         )
-    clips = embed(asked, model, device, on_clip)
+    clips = embed(asked, model, device, on_clip, precision)
     chosen = [
         texts if all_texts else (texts[:1] if captions == "global" else texts[-1:])
         for texts in (item.captions[captions] for item in clips.items)

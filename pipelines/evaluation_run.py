@@ -21,6 +21,7 @@ from pipelines.errors import SettingsError
 from pipelines.evaluation import Result, evaluate_style, evaluate_zero_shot
 from pipelines.evaluation_retrieval import evaluate_retrieval
 from pipelines.lake import Lake
+from pipelines.settings import check_precision
 
 TASKS = ("zero-shot", "retrieval", "style")
 # Synthetic voices that training never heard, made where they are not: to judge by, to choose by.
@@ -45,6 +46,7 @@ class EvaluationSettings:
     | kind      | its layout: `ravdess`, `crema-d`, `iemocap`, `lhotse`, `table`      | by preset  |
     | preset    | a published evaluation, or `tiny-heldout`                           | the kind's |
     | model     | `tiny`, `yfyeung/CLSP` or a folder                                  | tiny       |
+    | precision | `float32`, `bfloat16` or `int8`: as of TagSettings                  | float32    |
     | label     | zero-shot: the label asked for                                      | attribute  |
     | prompts   | zero-shot: class -> wordings                                        | by preset  |
     | attribute | zero-shot: an attribute of the taxonomy, whose prompts are taken    |            |
@@ -67,6 +69,7 @@ class EvaluationSettings:
     kind: str | None = None
     preset: str | None = None
     model: str = "tiny"
+    precision: str = "float32"
     label: str | None = None
     prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     attribute: str | None = None
@@ -91,6 +94,7 @@ class EvaluationSettings:
             )
         if self.kind is not None and self.kind not in KINDS:
             raise SettingsError(f"kind {self.kind!r}: expected one of {', '.join(KINDS)}")
+        check_precision(self.precision, self.device)
         if self.captions not in ("global", "fine"):
             raise SettingsError(f"captions {self.captions!r}: expected `global` or `fine`")
         if self.prompts and self.attribute:
@@ -116,6 +120,7 @@ def evaluate(settings: EvaluationSettings, on_clip: OnClip = ignore_clip) -> Res
         "resamples": settings.resamples,
         "seed": settings.seed,
         "device": settings.device,
+        "precision": settings.precision,
         "on_clip": on_clip,
     }
     if settings.task == "zero-shot":

@@ -34,8 +34,9 @@ class Job:
     taxonomy: Taxonomy
     policy: SegmentPolicy
     run_id: str
+    precision: str = "float32"  # one of clsp.checkpoint.PRECISIONS, part of the model key
     device: str = "auto"  # auto | cpu | cuda | cuda:N
-    batch_s: float = 60.0  # audio in one batch, padding included
+    batch_s: float | None = None  # audio in one batch, padding included; None: by device
     threads: int | None = None  # torch's; None leaves torch's own choice
     decode_threads: int = 2
     limits: Limits = field(default_factory=Limits)  # of one file
@@ -96,6 +97,13 @@ class Outcome:
 def model_key(name: str, revision: str, precision: str = "float32") -> str:
     """Everything that an embedding depends on besides the audio."""
     return f"{name}@{revision[:16]}+{precision}+{PREPROCESSING}"
+
+
+def parts_of(key: str) -> tuple[str, str, str]:
+    """Name, revision and precision that `model_key` made a key of."""
+    version, precision, _ = key.rsplit("+", 2)
+    name, _, revision = version.rpartition("@")
+    return name, revision, precision
 
 
 def segment_id(content: str, start_sample: int, end_sample: int, channel: int | None = None) -> str:

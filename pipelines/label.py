@@ -30,8 +30,9 @@ def halves(column: pa.Array | pa.ChunkedArray, dim: int) -> np.ndarray:
     # Arrow's layout: a validity bitmap, offsets into the values, the values one after the other.
     _, offsets, values = array.buffers()
     first = np.frombuffer(offsets, np.int64, len(array) + 1, array.offset * 8)
-    if set(np.diff(first).tolist()) != {2 * dim}:
-        found = sorted(set(np.diff(first).tolist()))
+    sizes = np.diff(first)
+    if (sizes != 2 * dim).any():
+        found = np.unique(sizes).tolist()
         raise LakeError(
             f"embeddings of {found[:3]} bytes, expected {2 * dim} for {dim} numbers each: they are "
             "another model's. Run `clsp verify`"

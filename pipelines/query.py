@@ -16,11 +16,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines import schemas
-from pipelines.drift import LABEL_DRIFT
+from pipelines import schemas, views
 from pipelines.errors import QueryError
 from pipelines.lake import Lake
-from pipelines.schemas import BEST_SUFFIX
 
 VIEWS = {
     "speech": "one row per segment of the current recordings, with labels and styles",
@@ -51,6 +49,7 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
         # A bar, whatever its default is said to be, is drawn on standard output amid answers; and
         # a connection as short as ours reads nothing twice.
         db.execute("SET enable_progress_bar = false; SET enable_external_file_cache = false")
+        db.execute("SET parquet_metadata_cache = true")  # of 60 columns, more work than a count
         yield db
 
 
@@ -65,8 +64,8 @@ def connect(lake: Lake, at: datetime | None = None) -> Iterator[duckdb.DuckDBPyC
         db.execute("CREATE SCHEMA stored; CREATE SCHEMA empty")
         for name, schema in schemas.TABLES.items():
             _raw_view(db, name, *stored[name], schema)
-        _views(db, at)
-        db.execute(f"SET allowed_directories = [{_text(f'{lake.root}/')}]")
+        views.create(db, at)
+        db.execute(f"SET allowed_directories = [{views.text(f'{lake.root}/')}]")
         db.execute("SET enable_external_access = false")
         db.execute("SET python_enable_replacements = false")  # no variable of ours is a table
         db.execute("SET lock_configuration = true")
@@ -151,128 +150,12 @@ def _raw_view(
     source = f"empty.{name}"
     if files:
         columns = ", ".join(
-            f"{_text(column)}: {{name: {_text(column)}, type: {_text(type_)}, default_value: NULL}}"
-            for column, type_, *_ in types
+            f"{column}: {{name: {column}, type: {views.text(type_)}, default_value: NULL}}"
+            for column, type_ in ((views.text(name), type_) for name, type_, *_ in types)
         )
-        quoted = ", ".join(map(_text, files))
+        quoted = ", ".join(map(views.text, files))
         source = f"read_parquet([{quoted}], schema = MAP {{{columns}}})"
     else:
         db.execute(f"CREATE TABLE {source} AS FROM shape")
     db.execute(f"CREATE VIEW stored.{name} AS FROM {source}")
     db.unregister("shape")
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _views(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
-    def then(column: str) -> str:
-        return f"{column} <= {_text(at.isoformat())}::TIMESTAMPTZ" if at else "true"
-
-    # Rows are never changed: those of then are those that were written up to then. All views but
-    # three go by the ledger's.
-    db.execute(f"CREATE VIEW runs AS SELECT * FROM stored.runs WHERE {then('committed_at')}")
-    selected = {"labels": _label_columns(_columns(db, "stored.labels"))}
-    for name in ("segments", "embeddings", "labels"):
-        db.execute(
-            f"""CREATE VIEW {name} AS SELECT {selected.get(name, "*")} FROM stored.{name}
-                WHERE chunk_id IN (SELECT chunk_id FROM runs WHERE kind = 'chunk')"""
-        )
-    db.execute(
-        """CREATE VIEW evaluations AS SELECT * FROM stored.evaluations
-           WHERE chunk_id IN (SELECT chunk_id FROM runs WHERE kind = 'evaluation')"""
-    )
-    db.execute(f"CREATE VIEW targets AS FROM stored.targets WHERE {then('declared_at')}")
-    db.execute(
-        """CREATE VIEW history AS SELECT r.*, l.seq, l.committed_at FROM stored.recordings r
-           JOIN runs l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'"""
-    )
-    db.execute(
-        """CREATE VIEW recordings AS SELECT * EXCLUDE (seq, committed_at) FROM history
-           QUALIFY row_number() OVER (PARTITION BY archive, uri ORDER BY seq DESC) = 1"""
-    )
-    db.execute(
-        """CREATE VIEW failures AS
-           SELECT archive, uri, error_kind, error_message, size_bytes, content_hash, processed_at,
-                  attempts
-           FROM recordings WHERE state = 'failed'"""
-    )
-    db.execute(
-        """CREATE VIEW warnings AS
-           SELECT archive, uri, error_kind, error_message, duration_s, content_hash, processed_at
-           FROM recordings WHERE state = 'tagged' AND error_kind IS NOT NULL"""
-    )
-    db.execute(
-        f"""CREATE VIEW watches AS SELECT * EXCLUDE (state) FROM stored.watches
-           WHERE {then("changed_at")}
-           QUALIFY row_number() OVER (PARTITION BY watch ORDER BY revision DESC) = 1
-               AND state = 'set'"""
-    )
-    db.execute(f"CREATE VIEW watch_checks AS FROM stored.watch_checks WHERE {then('checked_at')}")
-    taxonomy = [c for c in _columns(db, "labels") if c not in schemas.LABELS.names]
-    fixed = [f"{expr} AS {name}" for name, expr in schemas.SPEECH_COLUMNS.items()]
-    where = list(schemas.SPEECH_COLUMNS).index("rms_dbfs")  # after what names the segment
-    columns = [*fixed[:where], *(f"l.{name}" for name in taxonomy), *fixed[where:]]
-    labelled = f"""SELECT {", ".join(columns)} FROM recordings r
-        JOIN segments s ON s.content_hash = r.content_hash
-                       AND s.segments_policy = r.segments_policy
-        JOIN labels l ON l.segment_id = s.segment_id AND l.model_key = r.model_key
-        WHERE r.state = 'tagged'"""
-    db.execute(f"CREATE VIEW speech AS {labelled} AND l.taxonomy_key = r.taxonomy_key")
-    db.execute(f"CREATE MACRO speech_by(key) AS TABLE {labelled} AND l.taxonomy_key = key")
-    span = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_key"
-    _long_view(
-        db,
-        "labels_long",
-        f"""SELECT {span}, '' AS attribute, '' AS label, 0::FLOAT AS p, 0::FLOAT AS margin,
-            false AS unsure, '' AS best""",
-        [
-            f"""SELECT {span}, '{c}', {c}, {c}_p, {c}_margin, {c} IS NULL,
-                coalesce({c}, {c}{BEST_SUFFIX}) FROM speech WHERE {c}_p IS NOT NULL"""
-            for c in _attributes(taxonomy)
-        ],
-    )
-    styles = [c for c in taxonomy if c.startswith("style_")]
-    _long_view(
-        db,
-        "styles_long",
-        f"SELECT {span}, '' AS style, 0::FLOAT AS similarity",
-        [
-            f"SELECT {span}, '{c.removeprefix('style_')}', {c} FROM speech WHERE {c} IS NOT NULL"
-            for c in styles
-        ],
-    )
-    db.execute(LABEL_DRIFT)
-
-
-def _attributes(columns: list[str]) -> list[str]:
-    """Which columns of labels are an attribute's own, whatever taxonomy it came from."""
-    return [
-        c
-        for c in columns
-        if f"{c}_p" in columns and f"{c}_margin" in columns and not c.startswith("style_")
-    ]
-
-
-def _label_columns(stored: list[str]) -> str:
-    """What `labels` selects: all that is stored. NAME_best is NAME in rows from before there was
-    one, and stands after NAME_margin."""
-    attributes = _attributes(stored)
-    best = {c: f"{c}{BEST_SUFFIX}" for c in attributes}
-    best = {c: name for c, name in best.items() if name not in attributes}  # once a free name
-    parts = [c for c in stored if c not in best.values()]
-    for c, name in best.items():
-        value = f"coalesce({name}, {c})" if name in stored else c
-        parts.insert(parts.index(f"{c}_margin") + 1, f"{value} AS {name}")
-    return ", ".join(parts)
-
-
-def _long_view(db: duckdb.DuckDBPyConnection, name: str, shape: str, parts: list[str]) -> None:
-    """A union of parts; `shape` names and types its columns, so that no parts make no rows."""
-    empty = f"{shape} FROM speech WHERE false"
-    db.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join([empty, *parts])}")
-
-
-def _columns(db: duckdb.DuckDBPyConnection, view: str) -> list[str]:
-    return [row[0] for row in db.execute(f"DESCRIBE {view}").fetchall()]

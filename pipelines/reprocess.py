@@ -1,4 +1,4 @@
-"""Brings what a lake holds to another taxonomy, model or cut: just the recordings that are not so.
+"""Brings what a lake holds to another taxonomy, model, precision or cut: just what is not so.
 
 Asks the tables what remains to be done, so a run that was cut off is continued by running it again,
 and one that was never started is not missed. New labels alone read no audio and need no archive.
@@ -15,20 +15,20 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from clsp.checkpoint import resolve
+from clsp.checkpoint import Checkpoint, resolve
 from clsp.errors import ModelNotFound
 from pipelines import taxonomy
 from pipelines.archive import FileEntry
 from pipelines.audio_info import Limits
 from pipelines.errors import SettingsError
-from pipelines.jobs import Job, model_key
+from pipelines.jobs import Job, model_key, parts_of
 from pipelines.lake import Lake
 from pipelines.planning import Plan, new_run_id, plan
 from pipelines.query import arrow, ask, connect
 from pipelines.retry import latest_runs, run_on
 from pipelines.segments import SegmentPolicy
-from pipelines.settings import TagSettings
-from pipelines.targets import CHANNELS, Target, declared
+from pipelines.settings import TagSettings, check_precision
+from pipelines.targets import CHANNELS, PRECISION, Target, declared
 from pipelines.taxonomy import Taxonomy
 
 ONLY = ("relabel", "re-embed")
@@ -42,16 +42,17 @@ HOW = (
 class ReprocessSettings:
     """What to bring the recordings of a lake to, which of them, and how.
 
-    | setting  | meaning                                                       | default        |
-    | -------- | ------------------------------------------------------------- | -------------- |
-    | lake     | folder of the tables                                          |                |
-    | taxonomy | YAML file of attributes and styles                            | lake's target  |
-    | model    | `tiny`, `yfyeung/CLSP` or a folder                            | lake's target  |
-    | segments | as of TagSettings                                             | lake's target  |
-    | channels | as of TagSettings                                             | lake's target  |
-    | where    | SQL condition on the columns of `speech`: recordings of which | all            |
-    |          | any segment fits                                              |                |
-    | only     | `relabel` (what needs no audio) or `re-embed` (what does)     | both           |
+    | setting   | meaning                                                       | default       |
+    | --------- | ------------------------------------------------------------- | ------------- |
+    | lake      | folder of the tables                                          |               |
+    | taxonomy  | YAML file of attributes and styles                            | lake's target |
+    | model     | `tiny`, `yfyeung/CLSP` or a folder                            | lake's target |
+    | segments  | as of TagSettings                                             | lake's target |
+    | channels  | as of TagSettings                                             | lake's target |
+    | precision | as of TagSettings                                             | lake's target |
+    | where     | SQL condition on the columns of `speech`: recordings of which | all           |
+    |           | any segment fits                                              |               |
+    | only      | `relabel` (what needs no audio) or `re-embed` (what does)     | both          |
 
     And executor, ray_address, workers, worker_cpus, worker_gpus, device, batch_s, decode_threads,
     chunk_files and chunk_mib, as of TagSettings.
@@ -64,6 +65,7 @@ class ReprocessSettings:
     model: str | None = None
     segments: str | None = None
     channels: str | None = None
+    precision: str | None = None
     where: str | None = None
     only: str | None = None
     executor: str = "local"
@@ -72,7 +74,7 @@ class ReprocessSettings:
     worker_cpus: float | None = None
     worker_gpus: float | None = None
     device: str = "auto"
-    batch_s: float = 60.0
+    batch_s: float | None = None
     decode_threads: int = 2
     chunk_files: int = 256
     chunk_mib: int = 256
@@ -80,6 +82,7 @@ class ReprocessSettings:
     def __post_init__(self) -> None:
         if self.only is not None and self.only not in ONLY:
             raise SettingsError(f"only {self.only!r}: expected one of {list(ONLY)}")
+        check_precision(self.precision)
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,9 @@ class Step:
 
 def has_goal(settings: ReprocessSettings) -> bool:
     """Whether these settings, or the lake, say what to bring its recordings to."""
-    given = (settings.taxonomy, settings.model, settings.segments, settings.channels)
-    return any(given) or declared(Lake(settings.lake, absent_ok=True)) != Target()
+    names = ("taxonomy", "model", "segments", "channels", "precision")
+    given = any(getattr(settings, name) for name in names)
+    return given or declared(Lake(settings.lake, absent_ok=True)) != Target()
 
 
 def require_goal(settings: ReprocessSettings) -> None:
@@ -107,7 +111,7 @@ def require_goal(settings: ReprocessSettings) -> None:
     if not has_goal(settings):
         raise SettingsError(
             f"nothing says what to bring the lake {settings.lake} to: give --taxonomy, --model, "
-            "--segments or --channels, or declare them with `clsp target`"
+            "--precision, --segments or --channels, or declare them with `clsp target`"
         )
 
 
@@ -126,7 +130,7 @@ def steps(settings: ReprocessSettings) -> list[Step]:
         for row in _recordings(db, settings.where):
             what, policy = goal.lacking(row)
             if what is not None and settings.only in (None, what):
-                key = goal.model_key or row["model_key"]
+                key = goal.model_key(row["model_key"])
                 groups[what, row["archive"], row["kind"], key, policy].add(row)
     found = []
     for (what, archive, kind, key, policy), group in groups.items():
@@ -134,10 +138,11 @@ def steps(settings: ReprocessSettings) -> list[Step]:
         options |= {"lake": settings.lake, "include": (), "exclude": ()}
         options |= {name: getattr(settings, name) for name in HOW}
         options["segments"], options["channels"] = _words(policy.key)
+        name, revision, options["precision"] = parts_of(key)
         if goal.taxonomy:
             options["taxonomy"] = settings.taxonomy  # None is then what the lake declares
         tagged = TagSettings(**options)
-        names = [goal.model] if goal.model else [*named.get(key, []), key.rpartition("@")[0]]
+        names = [goal.model] if goal.model else [*named[name, revision], name]
         count = len(group.entries)
         if what == "relabel":
             assert goal.taxonomy
@@ -159,16 +164,27 @@ class _Goal:
 
     taxonomy: Taxonomy | None
     model: str | None
-    model_key: str | None
+    checkpoint: Checkpoint | None  # what the model is
+    precision: str | None
     segments: str | None
     channels: str | None
+
+    def model_key(self, now: str) -> str:
+        """What the embeddings of a recording that has this key are to have."""
+        if self.checkpoint is None and self.precision is None:
+            return now
+        name, revision, precision = parts_of(now)
+        if self.checkpoint is not None:
+            name, revision = self.checkpoint.name, self.checkpoint.revision
+        return model_key(name, revision, self.precision or precision)
 
     def lacking(self, row: dict[str, Any]) -> tuple[str | None, SegmentPolicy]:
         """What this recording needs, if anything; and how it is to be cut. One that was cut by
         rules of an earlier version is to be cut anew: this one does not have them any more."""
         segments, channels = _words(row["segments_policy"])
         policy = SegmentPolicy.parse(self.segments or segments, self.channels or channels)
-        if self.model_key not in (None, row["model_key"]) or policy.key != row["segments_policy"]:
+        now = row["model_key"]
+        if self.model_key(now) != now or policy.key != row["segments_policy"]:
             return "re-embed", policy
         other = self.taxonomy and self.taxonomy.key != row["taxonomy_key"]
         return "relabel" if other else None, policy
@@ -179,15 +195,11 @@ def _goal(settings: ReprocessSettings, target: Target) -> _Goal:
     return _Goal(
         taxonomy.load(settings.taxonomy) if settings.taxonomy else target.labels,
         model,
-        _key(model) if model else None,
+        resolve(model) if model else None,
+        settings.precision or target.precision,
         settings.segments or target.segments,
         settings.channels or target.channels,
     )
-
-
-def _key(model: str) -> str:
-    checkpoint = resolve(model)
-    return model_key(checkpoint.name, checkpoint.revision)
 
 
 def _words(key: str) -> tuple[str, str]:
@@ -255,42 +267,49 @@ def _relabelling(
     """All that is needed is in the lake, whatever has become of the archive."""
 
     def made() -> Plan:
-        now = datetime.now(UTC)
+        now, model = datetime.now(UTC), _model(names, key)
         job = Job(
             archive=archive,
-            model=_model(names, key),
+            model=model,
             model_key=key,
             taxonomy=labels,
             policy=policy,
             run_id=new_run_id(now),
+            precision=settings.precision or PRECISION,
             device=settings.device,
             limits=Limits(settings.max_duration_s, settings.max_bytes, settings.file_timeout_s),
         )
         entries = tuple(group.entries)
-        return Plan(settings, job, (), entries, (), len(entries), 0, 0, now)
+        return Plan(replace(settings, model=model), job, (), entries, (), len(entries), 0, 0, now)
 
     return made
 
 
-def _named(db: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """By model key: what runs with it, and declarations, called a model."""
+def _named(db: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[str]]:
+    """By name and revision of a model: what runs with it, and declarations, called it."""
     rows = db.execute(
-        """SELECT model_key, list(DISTINCT model ORDER BY model) FROM (
+        """SELECT DISTINCT model_key, model FROM (
                SELECT model_key, options_json->>'model' AS model FROM runs
                UNION ALL SELECT r.model_key, t.model FROM runs r, targets t)
-           WHERE model IS NOT NULL GROUP BY 1"""
+           WHERE model IS NOT NULL ORDER BY model"""
     ).fetchall()
-    return dict(rows)
+    named: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for key, model in rows:
+        name, revision, _ = parts_of(key)
+        named[name, revision].append(model)
+    return named
 
 
 def _model(names: list[str], key: str) -> str:
     """The name by which this very model is loaded."""
-    for name in names:
+    *_, precision = parts_of(key)
+    for name in dict.fromkeys(names):
         try:
-            if _key(name) == key:
-                return name
+            checkpoint = resolve(name)
         except ModelNotFound:
             continue
+        if model_key(checkpoint.name, checkpoint.revision, precision) == key:
+            return name
     raise SettingsError(
         f"recordings were embedded with {key}, and there is no such model by the names {names}: "
         "put it where it was, or name it with --model; or bring them to another model with it"

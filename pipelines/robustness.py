@@ -42,17 +42,19 @@ def perturbation(
     seed: int = 0,
     limit: int = 200,
     on_clip: Callable[[], object] = lambda: None,
+    precision: str = "float32",
 ) -> Perturbation:
     """Up to `limit` recordings of the files and folders, drawn with the seed, the first 10 s each.
 
     Recordings of under a second, silent ones and copies of one already heard are passed over and
-    told. Raises ArchiveNotFound, ModelNotFound, and InputError where nothing is left.
+    told. Raises ArchiveNotFound, ModelNotFound, and InputError where nothing is left, or for a
+    precision that there is not.
     """
     import clsp
 
     if limit < 1:
         raise InputError(f"limit {limit}: expected at least 1")
-    loaded = clsp.load(model)
+    loaded = clsp.load(model, precision=precision)
     named = {entry.path: (uri, entry) for path in paths for uri, entry in _entries(path)}
     order = sorted(named.values(), key=lambda item: item[0])
     clips: dict[str, np.ndarray] = {}
@@ -106,10 +108,13 @@ def hear(entry: FileEntry) -> np.ndarray:
     return to_16k(segment.samples, segment.sample_rate)
 
 
-def wording(model: str = "tiny", data: str = DEFAULT_DATA, seed: int = 0) -> list[Worded]:
+def wording(
+    model: str = "tiny", data: str = DEFAULT_DATA, seed: int = 0, precision: str = "float32"
+) -> list[Worded]:
     """Every question in many wordings on labelled clips: a folder with `manifest.jsonl`, a line per
     clip: {"file": ..., "speaker": ..., ATTRIBUTE: CLASS ...}. The default folder is made where it
-    is missing. Raises InputError for a manifest that cannot be used."""
+    is missing. Raises InputError for a manifest that cannot be used, or a precision that there is
+    not."""
     import clsp
 
     folder = Path(data)
@@ -119,7 +124,7 @@ def wording(model: str = "tiny", data: str = DEFAULT_DATA, seed: int = 0) -> lis
         from clsp.training.heldout import ensure
 
         folder = ensure(folder)
-    loaded = clsp.load(model)
+    loaded = clsp.load(model, precision=precision)
     rows = _manifest(folder / MANIFEST)
     clips = [_whole(folder / row["file"]) for row in rows]
     results = worded(loaded, embed(loaded, clips), rows, [row.get("speaker") for row in rows], seed)

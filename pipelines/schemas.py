@@ -110,6 +110,7 @@ TARGETS = pa.schema(
         pa.field("model", pa.string()),  # `tiny`, an id on the hub, or a folder
         pa.field("segments", pa.string()),
         pa.field("channels", pa.string()),
+        pa.field("precision", pa.string()),  # null in older rows too
     ]
 )
 

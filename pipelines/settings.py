@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from clsp.checkpoint import PRECISIONS
 from pipelines.archive import DEFAULT_EXCLUDE
 from pipelines.audio_info import CHANNELS, Limits
 from pipelines.errors import SettingsError
@@ -25,6 +26,8 @@ class TagSettings:
     | segments       | `whole`, `windows`, `windows:LENGTH`, `windows:LENGTH/HOP` (s) | windows *  |
     |                | or where somebody speaks: `vad`, `vad:LONGEST` (s)            |            |
     | channels       | `mix`, `split` (each by itself), `left` (first), `right`      | mix *      |
+    | precision      | of the speech encoder, part of the model key: `float32` (the  | float32 *  |
+    |                | published answers), or faster `bfloat16`, `int8` (CPU only)   |            |
     | executor       | `local` (this process), `process` (child processes: what kills |           |
     |                | one costs one file) or `ray` (actors)                         | local      |
     | ray_address    | a cluster's address; without one Ray starts on this machine   |            |
@@ -34,7 +37,7 @@ class TagSettings:
     |                | nodes to come                                                 | at most 4  |
     | worker_gpus    | that each Ray actor takes: 1, or less, where some share one   | 1          |
     | device         | `auto`, `cpu`, `cuda`                                         | auto       |
-    | batch_s        | seconds of audio in one batch, padding included               | 60         |
+    | batch_s        | seconds of audio in one batch, padding included               | by device  |
     | decode_threads | threads that decode, in each worker                           | 2          |
     | chunk_files    | most files committed together                                 | 256        |
     | chunk_mib      | most MiB of files committed together                          | 256        |
@@ -57,13 +60,14 @@ class TagSettings:
     taxonomy: str | None = None
     segments: str | None = None
     channels: str | None = None
+    precision: str | None = None
     executor: str = "local"
     ray_address: str | None = None
     workers: int | None = None
     worker_cpus: float | None = None
     worker_gpus: float | None = None
     device: str = "auto"
-    batch_s: float = 60.0
+    batch_s: float | None = None
     decode_threads: int = 2
     chunk_files: int = 256
     chunk_mib: int = 256
@@ -81,9 +85,10 @@ class TagSettings:
             raise SettingsError(f"executor {self.executor!r}: expected one of {list(EXECUTORS)}")
         if self.channels is not None and self.channels not in CHANNELS:
             raise SettingsError(f"channels {self.channels!r}: expected one of {list(CHANNELS)}")
+        check_precision(self.precision)
         limits = ("max_duration_s", "max_bytes", "file_timeout_s")
         for name in ("batch_s", "decode_threads", "chunk_files", "chunk_mib", *limits):
-            if not getattr(self, name) > 0:
+            if (value := getattr(self, name)) is not None and not value > 0:
                 raise SettingsError(f"{name} {getattr(self, name)}: expected more than 0")
         for name in ("workers", "limit"):
             if (value := getattr(self, name)) is not None and value < 1:
@@ -94,3 +99,13 @@ class TagSettings:
             raise SettingsError(f"worker_gpus {gpus}: expected more than 0 and at most 1")
         if self.kind not in KINDS:
             raise SettingsError(f"kind {self.kind!r}: expected one of {list(KINDS)}")
+
+
+def check_precision(precision: str | None, device: str = "auto") -> None:
+    """Raises SettingsError for a precision that there is not, or not on this device."""
+    if precision is not None and precision not in PRECISIONS:
+        raise SettingsError(f"precision {precision!r}: expected one of {list(PRECISIONS)}")
+    if precision == "int8" and device.startswith("cuda"):
+        raise SettingsError(
+            f"precision 'int8' on device {device!r}: expected `cpu`. Use bfloat16 on a GPU"
+        )

@@ -1,5 +1,5 @@
-"""What a lake's recordings shall be tagged with: taxonomy, model and segments, declared once and
-kept in the lake.
+"""What a lake's recordings shall be tagged with: taxonomy, model, precision and cut, declared once
+and kept in the lake.
 
 `clsp tag` takes from here what it is not given, and `clsp reprocess` brings to it what is not so:
 what remains to be done is asked of the tables, not remembered. Knows lakes and settings; nothing
@@ -17,10 +17,11 @@ from pipelines import schemas, taxonomy
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
 from pipelines.segments import SegmentPolicy
-from pipelines.settings import TagSettings
+from pipelines.settings import TagSettings, check_precision
 from pipelines.taxonomy import Taxonomy
 
-MODEL, SEGMENTS, CHANNELS = "tiny", "windows", "mix"  # where neither user nor lake says
+# Where neither user nor lake says.
+MODEL, SEGMENTS, CHANNELS, PRECISION = "tiny", "windows", "mix", "float32"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Target:
     model: str | None = None  # as TagSettings.model
     segments: str | None = None
     channels: str | None = None
+    precision: str | None = None
 
     @property
     def labels(self) -> Taxonomy | None:
@@ -47,6 +49,7 @@ class Wanted:
     model: str
     taxonomy: Taxonomy
     policy: SegmentPolicy
+    precision: str
 
 
 def declared(lake: Lake) -> Target:
@@ -56,15 +59,15 @@ def declared(lake: Lake) -> Target:
     with connect(lake) as db:
         [row] = arrow(
             db,
-            """SELECT taxonomy_yaml AS taxonomy, model, segments, channels FROM targets
-               ORDER BY declared_at DESC LIMIT 1""",
+            """SELECT taxonomy_yaml AS taxonomy, model, segments, channels, precision
+               FROM targets ORDER BY declared_at DESC LIMIT 1""",
         ).to_pylist()
     return Target(**row)
 
 
 def declare(lake: Lake, **given: str | None) -> Target:
-    """Declare some of taxonomy (a YAML file), model, segments and channels; what is not given stays
-    as it is. Nothing is written where nothing changes.
+    """Declare some of taxonomy (a YAML file), model, segments, channels and precision; what is not
+    given stays as it is. Nothing is written where nothing changes.
 
     Raises TaxonomyError, ModelNotFound, SettingsError, LakeError.
     """
@@ -76,6 +79,7 @@ def declare(lake: Lake, **given: str | None) -> Target:
         folder = Path(new["model"]).expanduser()
         new["model"] = str(folder.resolve()) if folder.is_dir() else new["model"]
     SegmentPolicy.parse(new.get("segments", SEGMENTS), new.get("channels", CHANNELS))
+    check_precision(new.get("precision"))
     with lake.locked():
         before = declared(lake)
         target = replace(before, **new)
@@ -93,7 +97,7 @@ def withdraw(lake: Lake) -> None:
 
 def wanted(settings: TagSettings, lake: Lake) -> Wanted:
     """What the settings say; else what the lake declares; else the built-in taxonomy, `tiny`,
-    `windows`, `mix`. Raises TaxonomyError, SettingsError."""
+    `windows`, `mix`, `float32`. Raises TaxonomyError, SettingsError."""
     target = declared(lake)
     labels = taxonomy.load(settings.taxonomy) if settings.taxonomy else target.labels
     return Wanted(
@@ -103,6 +107,7 @@ def wanted(settings: TagSettings, lake: Lake) -> Wanted:
             settings.segments or target.segments or SEGMENTS,
             settings.channels or target.channels or CHANNELS,
         ),
+        settings.precision or target.precision or PRECISION,
     )
 
 
@@ -116,5 +121,6 @@ def _write(lake: Lake, target: Target) -> None:
         "model": target.model,
         "segments": target.segments,
         "channels": target.channels,
+        "precision": target.precision,
     }
     lake.append("targets", pa.Table.from_pylist([row], schemas.TARGETS))

@@ -6,9 +6,12 @@ Knows entries, patterns and folders; whatever scans one folder, a disk or a stor
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
+from typing import NamedTuple
 
 OnError = Callable[[str, OSError], None]  # (uri, why)
 Fail = Callable[[str, OSError], None]  # (name in the folder, why)
@@ -27,8 +30,7 @@ class FileEntry:
     refusal: tuple[str, str] | None = None  # a FailureKind and why: is never opened
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """One name in a folder. `inode` is set on local folders and guards against symlink loops."""
 
     name: str
@@ -38,10 +40,10 @@ class Node:
     version: str = ""
     inode: tuple[int, int] | None = None
 
-    @property
-    def sort_key(self) -> str:
-        # With the slash, walking depth first visits the uris in their plain string order.
-        return self.name + "/" if self.is_folder else self.name
+
+def _in_order(node: Node) -> str:
+    # With the slash, walking depth first visits the uris in their plain string order.
+    return node.name + "/" if node.is_folder else node.name
 
 
 Scan = Callable[[str, Fail], Iterable[Node]]
@@ -62,15 +64,14 @@ def walk(
             return
         inside = (*inside, folder.inode)
 
-    def excluded(uri: str) -> bool:
-        return any(matches(uri, pattern) for pattern in exclude)
+    excluded, included = matcher(tuple(exclude)), matcher(tuple(include) or ("*",))
 
     def fail(name: str, exc: OSError) -> None:
         if not excluded(uri := prefix + as_text(name)):
             on_error(uri, exc)
 
     try:
-        nodes = sorted(scan(folder.path, fail), key=lambda node: node.sort_key)
+        nodes = sorted(scan(folder.path, fail), key=_in_order)
     except OSError as exc:
         on_error(prefix.rstrip("/"), exc)
         return
@@ -80,17 +81,25 @@ def walk(
             continue
         if node.is_folder:
             yield from walk(scan, node, uri + "/", include, exclude, on_error, inside)
-        elif not include or any(matches(uri, pattern) for pattern in include):
+        elif included(uri):
             yield FileEntry(uri, node.path, node.size_bytes, node.version)
 
 
 def matches(uri: str, pattern: str) -> bool:
     """Whether a pattern, as pipelines/archive.py describes them, fits a uri."""
-    return fnmatchcase(uri, pattern) or (
-        pattern.startswith("**/") and fnmatchcase(uri, pattern.removeprefix("**/"))
-    )
+    return bool(matcher((pattern,))(uri))
+
+
+@lru_cache(maxsize=256)
+def matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    """Tells of a uri, by what it returns being true, whether any of the patterns fits it."""
+    also = [pattern.removeprefix("**/") for pattern in patterns if pattern.startswith("**/")]
+    nothing = "(?!)"  # where there are no patterns
+    return re.compile("|".join(map(translate, (*patterns, *also))) or nothing).match
 
 
 def as_text(name: str) -> str:
     """A file name as valid UTF-8: bytes that are not become `\\xNN`."""
+    if name.isascii():
+        return name
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -151,7 +151,7 @@ def serve() -> None:
     from pipelines import faults
     from pipelines.tagging import tag
 
-    loaded = clsp.load("tiny", device="cpu")
+    loaded = clsp.load("tiny", device="cpu", precision="float32")
     clsp.load = lambda *_, **__: loaded  # each fork has its own copy
     for line in sys.stdin:
         what, *given = json.loads(line)

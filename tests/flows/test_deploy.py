@@ -65,6 +65,8 @@ def test_the_checked_in_file_is_what_deploy_makes():
         (["--set", "tag_archive.batch_s=long"], "batch_s"),
         (["--set", "tag_archive.batch_s=-1"], "more than 0"),
         (["--set", "tag_archive.segments=halves"], "segments"),
+        (["--set", "tag_archive.precision=half"], "bfloat16"),
+        (["--set", "reprocess.precision=int8", "--set", "reprocess.device=cuda"], "expected `cpu`"),
         (["--set", "tag_archive.include=[1, 2]"], "include"),
         (["--set", "maintain.keep_days=soon"], "keep_days"),
         (["--set", "evaluate_model.task=guess"], "zero-shot"),

@@ -95,6 +95,9 @@ def test_any_table_can_be_asked_in_any_words(table):
     assert question["prompts"] == {"male": ["A man."], "female": ["A woman.", "A lady."]}
     [same] = clsp_json("zero-shot", *given, "--attribute", "gender")["questions"]
     assert (same["n"], same["n_failed"]) == (3, 0)
+    assert "+float32+" in asked["model_key"]
+    faster = clsp_json("zero-shot", *given, "--attribute", "gender", "--precision", "int8")
+    assert "+int8+" in faster["model_key"] and faster["questions"][0]["n"] == 3
     found = clsp_json("retrieval", *given)
     assert {q["name"] for q in found["questions"]} == {"audio_to_text", "text_to_audio"}
     assert found["questions"][0]["metrics"]["R@5"]["value"] == 1.0

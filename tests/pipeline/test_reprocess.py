@@ -5,13 +5,15 @@ import shutil
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from clsp.checkpoint import ASSETS
 from flows.cli import app
-from pipelines import relabel, tagging, targets
+from pipelines import relabel, schemas, tagging, targets
 from pipelines.errors import QueryError, SettingsError, TaxonomyError
+from pipelines.jobs import parts_of
 from pipelines.lake import Lake
 from pipelines.planning import plan
 from pipelines.query import run
@@ -182,8 +184,34 @@ def test_what_nothing_is_said_of_stays_as_it_is_with_each_recording(archive, lak
     assert harm(lake) == []
 
 
+def test_another_precision_is_another_model_key_and_leaves_each_its_model(
+    archive, lake, mood, other
+):
+    def now() -> list[str]:
+        return [
+            f"{name}+{precision}" for name, _, precision in map(parts_of, keys(lake, "model_key"))
+        ]
+
+    done(lake, model=other, where="uri < '2.wav'")
+    assert told(lake, precision="float32") == []
+    assert sorted(told(lake, precision="bfloat16")) == [("re-embed", 2, 2), ("re-embed", 3, 3)]
+    assert [report.tagged for report in done(lake, precision="bfloat16")] == [2, 3]
+    assert now() == ["other+bfloat16", "tiny+bfloat16"]
+    assert told(lake, precision="bfloat16") == []
+    done(lake, model="tiny")  # nothing is said of the precision
+    assert now() == ["tiny+bfloat16"]
+    done(lake, segments="whole", where="uri = '3.wav'")
+    done(lake, taxonomy=mood)
+    assert now() == ["tiny+bfloat16"]
+    assert rows(lake, "SELECT count(mood_p) AS n FROM speech")[0]["n"] == 5
+    [first, second] = done(lake, precision="float32", taxonomy=mood)  # by the cut
+    assert first.tagged + second.tagged == 5
+    assert now() == ["tiny+float32"]
+    assert harm(lake) == []
+
+
 def test_a_cut_by_rules_of_an_earlier_version_is_made_anew():
-    goal = _Goal(None, None, None, None, None)
+    goal = _Goal(None, None, None, None, None, None)
     row = {"model_key": "tiny@1", "taxonomy_key": "t"}
     for key, what in (("vad:15@silero5-1+split", "re-embed"), ("whole+left", None)):
         lacking, policy = goal.lacking({**row, "segments_policy": key})
@@ -255,10 +283,39 @@ def test_declaring_the_same_again_writes_nothing_and_parts_add_up(lake, mood, ot
     )
     assert [row["model"] for row in found] == [None, other]
     assert told(lake) == [("re-embed", 5, 5)]
-    for name, bad in (("segments", "some"), ("channels", "up"), ("taxonomy", "no.yaml")):
+    wrong = {"segments": "some", "channels": "up", "taxonomy": "no.yaml", "precision": "half"}
+    for name, bad in wrong.items():
         with pytest.raises((SettingsError, TaxonomyError)):
             targets.declare(tables, **{name: bad})
     assert targets.declared(tables) == both
+
+
+def test_a_declared_precision_is_that_of_what_is_tagged(archive, lake):
+    targets.declare(Lake(lake), precision="bfloat16")
+    assert told(lake) == [("re-embed", 5, 5)]
+    assert plan(TagSettings(str(archive), str(lake), precision="float32")).files == 0
+    assert tag(TagSettings(str(archive), str(lake))).tagged == 5
+    assert all("+bfloat16+" in key for key in keys(lake, "model_key"))
+    assert told(lake) == []
+    with pytest.raises(SettingsError, match="precision 'half': expected one of"):
+        ReprocessSettings(str(lake), precision="half")
+    targets.declare(Lake(lake), precision="int8")
+    with pytest.raises(SettingsError, match="'int8' on device 'cuda'"):
+        plan(TagSettings(str(archive), str(lake), device="cuda"))
+
+
+def test_a_target_from_before_there_was_a_precision_is_read_and_added_to(lake):
+    names = [name for name in schemas.TARGETS.names if name != "precision"]
+    row = dict.fromkeys(names) | {"declared_at": datetime.now(UTC), "segments": "whole"}
+    older = pa.schema([schemas.TARGETS.field(name) for name in names])
+    tables = Lake(lake)
+    tables.append("targets", pa.Table.from_pylist([row], older))
+    assert targets.declared(tables) == targets.Target(segments="whole")
+    targets.declare(tables, precision="int8")
+    assert targets.declared(tables) == targets.Target(segments="whole", precision="int8")
+    found = rows(lake, "SELECT segments, precision FROM targets ORDER BY declared_at")
+    assert [tuple(each.values()) for each in found] == [("whole", None), ("whole", "int8")]
+    assert harm(lake) == []
 
 
 def test_what_is_given_wins_over_what_is_declared(archive, lake, mood, tmp_path):
@@ -286,6 +343,8 @@ def test_the_commands_count_declare_and_do(archive, lake, mood):
     assert declared["changed"] and declared["taxonomy"] == MOOD
     assert not clsp_json("target", "--lake", lake)["changed"]
     assert "mood, gender, style_plain" in clsp("target", "--lake", lake)
+    [step] = clsp_json("reprocess", "--lake", lake, "--precision", "int8", "--dry-run")["steps"]
+    assert (step["what"], step["recordings"]) == ("re-embed", 5)
     shutil.rmtree(archive)
     [report] = clsp_json("reprocess", "--lake", lake, "--relabel")
     assert report["relabelled"] == 5

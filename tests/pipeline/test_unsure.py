@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from pipelines import tagging
 from pipelines.label import Labeller, is_sure
 from pipelines.lake import Lake
-from pipelines.query import _label_columns, run
+from pipelines.query import run
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag
 from pipelines.taxonomy import Taxonomy, parse
+from pipelines.views import _label_columns
 
 PLAIN = """
 attributes:

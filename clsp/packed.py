@@ -1,0 +1,196 @@
+"""The speech encoder in a precision, and as a CPU computes it fastest.
+
+Layers of zipformer.py are replaced one by one, so that never two copies of the weights are there;
+what they compute is theirs, to rounding. For inference only: what is packed cannot be trained,
+moved or saved. Knows nothing of files or lakes.
+
+Why: PyTorch's own matrix product lays out its weights anew at every call, and its depthwise
+convolution wants frames last, which they are not.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from clsp.checkpoint import PRECISIONS
+from clsp.errors import InputError
+from clsp.zipformer import (
+    AttentionWeights,
+    ConvNeXt,
+    DepthwiseConv,
+    FeedForward,
+    FrontEnd,
+    Zipformer,
+    swoosh_l,
+)
+
+if TYPE_CHECKING:
+    from clsp.model import CLSPModel
+
+TILE = 1 << 20  # numbers in the hidden layer of a feed-forward at a time: they stay in the cache
+INT8_MAX = 127.0
+
+
+def prepare(model: "CLSPModel", precision: str) -> None:
+    """Have the model's speech encoder compute in this precision, as fast as its device can.
+
+    float32: the published answers. bfloat16: all but the front end, which would lose what is soft
+    in the features (cosine to float32 0.997 with it, 0.9999 without). int8: weights and inputs of
+    the linear layers, on a CPU; the rest float32.
+
+    Raises InputError for another precision, or int8 on a GPU.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r}: expected one of {list(PRECISIONS)}")
+    speed_up(model.model.encoder_embed, model.model.encoder, precision)
+    model.precision = precision
+
+
+def speed_up(front: FrontEnd, encoder: Zipformer, precision: str) -> None:
+    """`prepare`, of the two parts themselves."""
+    device = front.out.weight.device
+    packs = device.type == "cpu" and torch.backends.mkldnn.is_available()
+    if precision == "int8" and not packs:
+        raise InputError(
+            f"precision 'int8' on {device}: expected a CPU, and PyTorch with oneDNN. Use bfloat16 "
+            "on a GPU"
+        )
+    if precision == "bfloat16":
+        encoder.to(torch.bfloat16)
+    for part in (front, encoder):
+        part.requires_grad_(False)
+        if packs:
+            pack(part, precision == "int8")
+
+
+def pack(module: nn.Module, int8: bool = False) -> None:
+    """Replace the layers below `module` that have a faster form, in its own number format."""
+    for name, layer in module.named_children():
+        if isinstance(layer, AttentionWeights):  # its positions are a table, and few
+            layer.in_proj = _linear(layer.in_proj, int8)
+        elif isinstance(layer, nn.Linear):
+            setattr(module, name, _linear(layer, int8))
+        elif isinstance(layer, DepthwiseConv):
+            setattr(module, name, PackedDepthwiseConv(layer))
+        elif isinstance(layer, ConvNeXt):
+            setattr(module, name, PackedConvNeXt(layer))
+        elif isinstance(layer, FeedForward):
+            hidden = layer.in_proj.out_features
+            pack(layer, int8)
+            setattr(module, name, TiledFeedForward(layer.in_proj, layer.out_proj, hidden))
+        else:
+            pack(layer, int8)
+            if isinstance(layer, FrontEnd):
+                layer.conv.to(memory_format=torch.channels_last)
+
+
+def _linear(layer: nn.Linear, int8: bool) -> nn.Module:
+    return (Int8Linear if int8 else PackedLinear)(layer.weight, layer.bias)
+
+
+class PackedLinear(nn.Module):
+    """nn.Linear over the last dimension, in the number format of its weights."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
+        self.bias = bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+
+
+class Int8Linear(nn.Module):
+    """nn.Linear in 8-bit integers: weights by output channel, inputs by frame as they come.
+
+    By frame, so that a clip's answer does not depend on what else is in its batch.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        scale = _scale(weight.detach())
+        self.weight = (weight.detach() / scale).round_().to(torch.int8).t()
+        self.scale, self.bias = scale[:, 0], bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        scale = _scale(rows)
+        product = torch._int_mm((rows / scale).round_().to(torch.int8), self.weight)
+        # Thirty times as fast as a product of integers and floats.
+        made = product.float().mul_(scale).mul_(self.scale).add_(self.bias)
+        return made.view(*x.shape[:-1], -1)
+
+
+def _scale(rows: Tensor) -> Tensor:
+    """(n, 1): what each row is divided by so that it spans -127 to 127."""
+    most = rows.abs().amax(dim=1, keepdim=True)  # twenty times as fast as aminmax
+    return most.clamp_(min=torch.finfo(rows.dtype).tiny).div_(INT8_MAX)
+
+
+class TiledFeedForward(nn.Module):
+    """Linear, SwooshL, linear over the last dimension, some rows at a time."""
+
+    def __init__(self, in_proj: nn.Module, out_proj: nn.Module, hidden: int) -> None:
+        super().__init__()
+        self.in_proj, self.out_proj, self.rows = in_proj, out_proj, max(1, TILE // hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = torch.empty_like(x)
+        rows, outs = (t.view(-1, x.shape[-1]).split(self.rows) for t in (x, made))
+        for row, out in zip(rows, outs, strict=True):
+            out.copy_(self.out_proj(swoosh_l(self.in_proj(row))))
+        return made
+
+
+class PackedConv2d(nn.Module):
+    """nn.Conv2d of zero padding over (n, channels, height, width), channels last in memory."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, padding: tuple[int, int], groups: int) -> None:
+        super().__init__()
+        self.padding, self.groups = list(padding), groups
+        self.bias = bias.detach()
+        size = [1, groups * weight.shape[1], 64, 64]  # a guess at the input's, for the layout
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(
+            weight.detach().contiguous(), self.padding, [1, 1], [1, 1], groups, size
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, self.padding, [1, 1], [1, 1], self.groups, "none", [], ""
+        )
+
+
+class PackedDepthwiseConv(nn.Module):
+    """DepthwiseConv over (n, frames, channels)."""
+
+    def __init__(self, layer: DepthwiseConv) -> None:
+        super().__init__()
+        self.conv = PackedConv2d(
+            layer.weight[..., None], layer.bias, (layer.padding[0], 0), layer.groups
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x.transpose(1, 2)[..., None])[..., 0].transpose(1, 2).contiguous()
+
+
+class PackedConvNeXt(nn.Module):
+    """ConvNeXt; its pointwise convolutions are linear layers over channels. These stay as they are
+    in int8: they are small, and every later layer goes by them."""
+
+    def __init__(self, layer: ConvNeXt) -> None:
+        super().__init__()
+        first = layer.depthwise_conv
+        self.depthwise_conv = PackedConv2d(first.weight, first.bias, (3, 3), first.groups)
+        wide, narrow = _pointwise(layer.pointwise_conv1), _pointwise(layer.pointwise_conv2)
+        self.pointwise = TiledFeedForward(wide, narrow, layer.pointwise_conv1.out_channels)
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        if valid is not None:
+            x = x * valid[:, None, :, None]
+        hidden = self.depthwise_conv(x).permute(0, 2, 3, 1).contiguous()
+        return x + self.pointwise(hidden).permute(0, 3, 1, 2)
+
+
+def _pointwise(conv: nn.Conv2d) -> PackedLinear:
+    return PackedLinear(conv.weight[..., 0, 0].contiguous(), conv.bias)

@@ -1,0 +1,167 @@
+"""The views of a lake, over its raw tables in DuckDB: which rows exist for readers, which of them
+count now, and how they are joined. `speech` is recordings x segments x labels. Knows nothing of
+files.
+"""
+
+from datetime import datetime
+
+import duckdb
+
+from pipelines import schemas
+from pipelines.drift import LABEL_DRIFT
+from pipelines.schemas import BEST_SUFFIX
+
+SPAN = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_key"
+
+
+def create(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
+    """All views, over `stored.NAME`, as of now or a time."""
+
+    def then(column: str) -> str:
+        return f"{column} <= {text(at.isoformat())}::TIMESTAMPTZ" if at else "true"
+
+    # Rows are never changed: those of then are those that were written up to then. All views but
+    # three go by the ledger's.
+    db.execute(f"CREATE VIEW runs AS SELECT * FROM stored.runs WHERE {then('committed_at')}")
+    # What each view asks of the ledger, read once: it may lie in a thousand files.
+    db.execute(
+        """CREATE TABLE stored.ledger AS
+           SELECT chunk_id, kind, seq, committed_at FROM runs ORDER BY seq"""
+    )
+    selected = {"labels": _label_columns(_columns(db, "stored.labels"))}
+    for name in ("segments", "embeddings", "labels"):
+        db.execute(
+            f"""CREATE VIEW {name} AS SELECT {selected.get(name, "*")} FROM stored.{name}
+                WHERE chunk_id IN (SELECT chunk_id FROM stored.ledger WHERE kind = 'chunk')"""
+        )
+    db.execute(
+        """CREATE VIEW evaluations AS SELECT * FROM stored.evaluations
+           WHERE chunk_id IN (SELECT chunk_id FROM stored.ledger WHERE kind = 'evaluation')"""
+    )
+    db.execute(f"CREATE VIEW targets AS FROM stored.targets WHERE {then('declared_at')}")
+    db.execute(
+        """CREATE VIEW history AS SELECT r.*, l.seq, l.committed_at FROM stored.recordings r
+           JOIN stored.ledger l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'"""
+    )
+    db.execute(
+        """CREATE VIEW recordings AS SELECT * EXCLUDE (seq, committed_at) FROM history
+           QUALIFY row_number() OVER (PARTITION BY archive, uri ORDER BY seq DESC) = 1"""
+    )
+    db.execute(
+        """CREATE VIEW failures AS
+           SELECT archive, uri, error_kind, error_message, size_bytes, content_hash, processed_at,
+                  attempts
+           FROM recordings WHERE state = 'failed'"""
+    )
+    db.execute(
+        """CREATE VIEW warnings AS
+           SELECT archive, uri, error_kind, error_message, duration_s, content_hash, processed_at
+           FROM recordings WHERE state = 'tagged' AND error_kind IS NOT NULL"""
+    )
+    db.execute(
+        f"""CREATE VIEW watches AS SELECT * EXCLUDE (state) FROM stored.watches
+           WHERE {then("changed_at")}
+           QUALIFY row_number() OVER (PARTITION BY watch ORDER BY revision DESC) = 1
+               AND state = 'set'"""
+    )
+    db.execute(f"CREATE VIEW watch_checks AS FROM stored.watch_checks WHERE {then('checked_at')}")
+    taxonomy = [c for c in _columns(db, "labels") if c not in schemas.LABELS.names]
+    labelled = _labelled(taxonomy)
+    db.execute(f"CREATE VIEW speech AS {labelled} AND l.taxonomy_key = r.taxonomy_key")
+    db.execute(f"CREATE MACRO speech_by(key) AS TABLE {labelled} AND l.taxonomy_key = key")
+    _long_views(db, taxonomy)
+    db.execute(LABEL_DRIFT)
+
+
+def _labelled(taxonomy: list[str]) -> str:
+    """SQL for the segments of the current recordings with labels of any taxonomy, `r`, `s` and `l`;
+    a condition on them may follow."""
+    fixed = [f"{expr} AS {name}" for name, expr in schemas.SPEECH_COLUMNS.items()]
+    where = list(schemas.SPEECH_COLUMNS).index("rms_dbfs")  # after what names the segment
+    columns = [*fixed[:where], *(f"l.{name}" for name in taxonomy), *fixed[where:]]
+    return f"""SELECT {", ".join(columns)} FROM recordings r
+        JOIN segments s ON s.content_hash = r.content_hash
+                       AND s.segments_policy = r.segments_policy
+        JOIN labels l ON l.segment_id = s.segment_id AND l.model_key = r.model_key
+        WHERE r.state = 'tagged'"""
+
+
+def _long_views(db: duckdb.DuckDBPyConnection, taxonomy: list[str]) -> None:
+    _long(
+        db,
+        "labels_long",
+        {
+            c: {"label": c, "p": f"{c}_p", "margin": f"{c}_margin", "unsure": f"{c} IS NULL",
+                "best": f"coalesce({c}, {c}{BEST_SUFFIX})"}
+            for c in _attributes(taxonomy)
+        },
+        {"attribute": "VARCHAR", "label": "VARCHAR", "p": "FLOAT", "margin": "FLOAT",
+         "unsure": "BOOLEAN", "best": "VARCHAR"},
+        "p",
+    )  # fmt: skip
+    _long(
+        db,
+        "styles_long",
+        {c.removeprefix("style_"): {"similarity": c} for c in taxonomy if c.startswith("style_")},
+        {"style": "VARCHAR", "similarity": "FLOAT"},
+        "similarity",
+    )
+
+
+def _long(
+    db: duckdb.DuckDBPyConnection,
+    view: str,
+    parts: dict[str, dict[str, str]],
+    types: dict[str, str],
+    present: str,
+) -> None:
+    """A view of speech with a row for each segment and part, where column `present` has a value;
+    `parts` tell the columns of each, after its name. Speech, which is a join, is made once."""
+    name, *columns = types
+    empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in types.items())
+    selects = [f"SELECT {SPAN}, {empty} FROM speech WHERE false"]
+    if parts:
+        rows = ", ".join(f"({text(part)})" for part in parts)
+        cases = ", ".join(
+            f"CASE part.{name} "
+            + " ".join(f"WHEN {text(part)} THEN {given[column]}" for part, given in parts.items())
+            + f" END AS {column}"
+            for column in columns
+        )
+        selects.append(
+            f"""FROM (SELECT {SPAN}, part.{name}, {cases} FROM speech
+                      CROSS JOIN (VALUES {rows}) AS part({name}))
+                WHERE {present} IS NOT NULL"""
+        )
+    db.execute(f"CREATE VIEW {view} AS {' UNION ALL '.join(selects)}")
+
+
+def _attributes(columns: list[str]) -> list[str]:
+    """Which columns of labels are an attribute's own, whatever taxonomy it came from."""
+    return [
+        c
+        for c in columns
+        if f"{c}_p" in columns and f"{c}_margin" in columns and not c.startswith("style_")
+    ]
+
+
+def _label_columns(stored: list[str]) -> str:
+    """What `labels` selects: all that is stored. NAME_best is NAME in rows from before there was
+    one, and stands after NAME_margin."""
+    attributes = _attributes(stored)
+    best = {c: f"{c}{BEST_SUFFIX}" for c in attributes}
+    best = {c: name for c, name in best.items() if name not in attributes}  # once a free name
+    parts = [c for c in stored if c not in best.values()]
+    for c, name in best.items():
+        value = f"coalesce({name}, {c})" if name in stored else c
+        parts.insert(parts.index(f"{c}_margin") + 1, f"{value} AS {name}")
+    return ", ".join(parts)
+
+
+def _columns(db: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    return [row[0] for row in db.execute(f"DESCRIBE {view}").fetchall()]
+
+
+def text(value: str) -> str:
+    """A literal of SQL."""
+    return "'" + value.replace("'", "''") + "'"
