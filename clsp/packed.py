@@ -56,12 +56,15 @@ def speed_up(front: FrontEnd, encoder: Zipformer, precision: str) -> None:
             f"precision 'int8' on {device}: expected a CPU, and PyTorch with oneDNN. Use bfloat16 "
             "on a GPU"
         )
-    if precision == "bfloat16":
-        encoder.to(torch.bfloat16)
     for part in (front, encoder):
         part.requires_grad_(False)
-        if packs:
-            pack(part, precision == "int8")
+    if precision == "bfloat16":
+        encoder.to(torch.bfloat16)
+    if packs:
+        pack(front, precision == "int8")
+        # Where the CPU has no such numbers, PyTorch still computes with them, slowly.
+        if precision != "bfloat16" or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            pack(encoder, precision == "int8")
 
 
 def pack(module: nn.Module, int8: bool = False) -> None:

@@ -235,7 +235,13 @@ class Bypass(nn.Module):
         self.bypass_scale = nn.Parameter(torch.full((dim,), 0.5))
 
     def forward(self, original: Tensor, processed: Tensor) -> Tensor:
-        return torch.lerp(original, processed, self.bypass_scale)
+        return original + (processed - original) * self.bypass_scale
+
+
+def plus(made: Tensor, x: Tensor) -> Tensor:
+    """Their sum, in the memory of `made` where that has the residual's precision: under autocast it
+    has less."""
+    return made.add_(x) if made.dtype == x.dtype else made + x
 
 
 class Layer(nn.Module):
@@ -263,15 +269,15 @@ class Layer(nn.Module):
 
     def forward(self, x0: Tensor, valid: Tensor | None) -> Tensor:
         weights = self.self_attn_weights(x0, valid)
-        x = self.feed_forward1(x0).add_(x0)
-        x = self.nonlin_attention(x, weights).add_(x)
-        x = self.self_attn1(x, weights).add_(x)
-        x = self.conv_module1(x, valid).add_(x)
-        x = self.feed_forward2(x).add_(x)
+        x = plus(self.feed_forward1(x0), x0)
+        x = plus(self.nonlin_attention(x, weights), x)
+        x = plus(self.self_attn1(x, weights), x)
+        x = plus(self.conv_module1(x, valid), x)
+        x = plus(self.feed_forward2(x), x)
         x = self.bypass_mid(x0, x)
-        x = self.self_attn2(x, weights).add_(x)
-        x = self.conv_module2(x, valid).add_(x)
-        x = self.feed_forward3(x).add_(x)
+        x = plus(self.self_attn2(x, weights), x)
+        x = plus(self.conv_module2(x, valid), x)
+        x = plus(self.feed_forward3(x), x)
         return self.bypass(x0, self.norm(x))
 
 

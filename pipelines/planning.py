@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -122,7 +122,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
     relabel: list[FileEntry] = []
     counts, sizes = Counter[str](), Counter[str]()
     attempts: dict[str, int] = {}
-    lost = {uri for uri, row in known.items() if row["state"] != "gone"}
+    lost = {uri for uri, row in known.items() if row.state != "gone"}
     if retry is not None:
         lost &= set(retry)
     in_part: list[str] = []  # what could not be listed to its end
@@ -141,11 +141,11 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
             what = "pending"
         elif what == "process":
             todo.append(entry)
-            if before and before["before"] == "failed" and before["version"] == entry.version:
-                attempts[entry.uri] = before["attempts"]
+            if before and before.before == "failed" and before.version == entry.version:
+                attempts[entry.uri] = before.attempts
         elif what == "relabel":
             relabel.append(entry)
-        elif before and before["state"] == "failed":
+        elif before and before.state == "failed":
             counts["failing"] += 1
             sizes["failing"] += entry.size_bytes
         counts[what] += 1
@@ -153,15 +153,15 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
     fresh = [
         (uri, why)
         for uri, why in unlisted
-        if (uri in retry if retry is not None else known.get(uri, {}).get("state") != "failed")
+        if (uri in retry if retry is not None else uri not in known or known[uri].state != "failed")
     ]
     for uri, _ in fresh:
-        if uri in known and known[uri]["before"] == "failed":
-            attempts[uri] = known[uri]["attempts"]
+        if uri in known and known[uri].before == "failed":
+            attempts[uri] = known[uri].attempts
     gone = _gone(lost, known, settings, [*in_part, *(uri for uri, _ in unlisted)])
     believed = anything or settings.allow_empty
     if believed:
-        sizes["gone"] = sum(known[uri]["size_bytes"] or 0 for uri in gone)
+        sizes["gone"] = sum(known[uri].size_bytes or 0 for uri in gone)
     contents, since = _contents(lake, job, todo)
     return Plan(
         settings=settings,
@@ -203,9 +203,27 @@ def chunked(
         yield Chunk(f"{run_id}-{number:05d}", tuple(members))
 
 
-def _known(lake: Lake, archive: str) -> dict[str, dict[str, Any]]:
-    """The archive's current recordings by uri: only what deciding needs. `before` is the state,
-    of one that is gone the one it had; `kind`, what its source was taken for."""
+class _Known(NamedTuple):
+    """Of a current recording, what deciding needs. `before` is its state, of one that is gone the
+    one it had; `kind`, what its source was taken for."""
+
+    uri: str
+    version: str
+    state: str
+    error_kind: str | None
+    limits: str | None
+    segments_policy: str
+    model_key: str
+    taxonomy_key: str
+    metadata: str | None  # sha256 of it
+    size_bytes: int | None
+    attempts: int
+    before: str
+    kind: str
+
+
+def _known(lake: Lake, archive: str) -> dict[str, _Known]:
+    """The archive's current recordings by uri."""
     with connect(lake) as db:
         rows = arrow(
             db,
@@ -221,35 +239,35 @@ def _known(lake: Lake, archive: str) -> dict[str, dict[str, Any]]:
             archive,
             archive,
         )
-    # By columns: several times faster than row by row, and a listing may be of millions.
-    names, values = rows.column_names, (column.to_pylist() for column in rows.columns)
-    return {row[0]: dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)}
+    # By columns: several times faster than row by row, and an archive may have millions.
+    columns = (rows[name].to_pylist() for name in _Known._fields)
+    return {known.uri: known for known in map(_Known, *columns)}
 
 
-def _work(entry: FileEntry, known: dict[str, Any] | None, job: Job, policy_key: str) -> str:
+def _work(entry: FileEntry, known: _Known | None, job: Job, policy_key: str) -> str:
     """process | relabel | unchanged. A failed file is tried again when it, its metadata or the
     policy changes, or the limits that it was over: model and taxonomy have no part in why it could
     not be read; and, though nothing changed, where its failure may pass. New metadata alone costs
     no audio, nor does a file that is back."""
     said = entry.metadata and hashlib.sha256(entry.metadata.encode()).hexdigest()
-    if known is None or known["version"] != entry.version:
+    if known is None or known.version != entry.version:
         return "process"
-    if known["segments_policy"] != policy_key:
+    if known.segments_policy != policy_key:
         return "process"
-    if known["before"] == "failed":
-        kind = known["error_kind"]
-        again = kind in LIMITED and known["limits"] != job.limits.key
-        again |= kind in TRANSIENT or known["state"] == "gone" or known["metadata"] != said
-        again |= kind in COSTLY and known["attempts"] < COSTLY_ATTEMPTS
+    if known.before == "failed":
+        kind = known.error_kind
+        again = kind in LIMITED and known.limits != job.limits.key
+        again |= kind in TRANSIENT or known.state == "gone" or known.metadata != said
+        again |= kind in COSTLY and known.attempts < COSTLY_ATTEMPTS
         return "process" if again else "unchanged"
-    if known["model_key"] != job.model_key:
+    if known.model_key != job.model_key:
         return "process"
-    same = known["taxonomy_key"] == job.taxonomy.key and known["metadata"] == said
-    return "unchanged" if same and known["state"] != "gone" else "relabel"
+    same = known.taxonomy_key == job.taxonomy.key and known.metadata == said
+    return "unchanged" if same and known.state != "gone" else "relabel"
 
 
 def _gone(
-    lost: Iterable[str], known: dict[str, Any], settings: TagSettings, in_part: Iterable[str]
+    lost: Iterable[str], known: dict[str, _Known], settings: TagSettings, in_part: Iterable[str]
 ) -> tuple[str, ...]:
     """Which of those not listed are not there: what another kind of source or other patterns named
     was not looked for, and what lies below a name that could not be listed was not seen."""
@@ -260,7 +278,7 @@ def _gone(
         sorted(
             uri
             for uri in lost
-            if known[uri]["kind"] == kind
+            if known[uri].kind == kind
             and looked_for(uri)
             and "" not in unseen
             and unseen.isdisjoint((uri, *map(str, PurePosixPath(uri).parents)))

@@ -23,10 +23,10 @@ import pyarrow as pa
 import torch
 
 import clsp
-from pipelines import taxonomy
+from pipelines import schemas, taxonomy
 from pipelines.label import halves
 from pipelines.lake import Lake
-from pipelines.maintain import TABLES, tend
+from pipelines.maintain import tend
 from pipelines.query import arrow, connect, database
 from pipelines.search import search
 from tests.benchmarks.noop import cpu_s, told
@@ -34,7 +34,7 @@ from tests.benchmarks.synthetic import make
 
 REPEATS = 3
 PARTS = ("queries", "search", "commits")
-COMMITS, PER_COMMIT = 1_000, 20  # small commits, and the segments of each
+PER_COMMIT = 20  # segments of a small commit
 TEXT = "A woman whispering."
 
 # What is asked of a view, the columns of `speech` that it needs, and the same of a table of them.
@@ -152,10 +152,10 @@ def searched(segments: int, repeats: int = REPEATS) -> list[dict[str, object]]:
     return found
 
 
-def commits(repeats: int = REPEATS) -> list[dict[str, object]]:
+def small(commits: int, repeats: int = REPEATS) -> list[dict[str, object]]:
     """A query and its connection, of a lake of many small commits and of the same, maintained."""
     with tempfile.TemporaryDirectory(prefix="clsp-commits-") as name:
-        segments = COMMITS * PER_COMMIT
+        segments = commits * PER_COMMIT
         lake = make(Path(name, "lake"), segments, taxonomy.load(), PER_COMMIT, embeddings=False)
         took: dict[str, list[list[float]]] = {sql: [] for sql, _, _ in QUERIES.values()}
         for state in ("small", "maintained"):
@@ -164,7 +164,7 @@ def commits(repeats: int = REPEATS) -> list[dict[str, object]]:
             for sql, times in took.items():
                 times.append([cpu_s(partial(whole, lake, sql)) for _ in range(repeats + 1)][1:])
         return [
-            told(f"{title}, {COMMITS} commits / maintained", list(zip(*took[sql], strict=True)))
+            told(f"{title}, {commits} commits / maintained", list(zip(*took[sql], strict=True)))
             for title, (sql, _, _) in QUERIES.items()
         ]
 
@@ -175,17 +175,20 @@ def whole(lake: Lake, sql: str) -> None:
 
 
 def maintain(lake: Lake) -> None:
-    for table in TABLES:
+    for table in schemas.TABLES:
         tend(lake, table)
 
 
 def measured(
-    segments: int = 10_000_000, parts: tuple[str, ...] = PARTS, searchable: int = 1_000_000
+    segments: int = 10_000_000,
+    parts: tuple[str, ...] = PARTS,
+    searchable: int = 1_000_000,
+    commits: int = 1_000,
 ) -> list[dict[str, object]]:
     work: dict[str, Callable[[], list[dict[str, object]]]] = {
         "queries": lambda: queries(segments),
         "search": lambda: searched(searchable),
-        "commits": commits,
+        "commits": lambda: small(commits),
     }
     return [found for part in parts for found in work[part]()]
 
@@ -194,9 +197,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--segments", type=int, default=10_000_000)
     parser.add_argument("--searchable", type=int, default=1_000_000)
+    parser.add_argument("--commits", type=int, default=1_000)
     parser.add_argument("--part", action="append", choices=PARTS)
     given = parser.parse_args()
-    measured(given.segments, tuple(given.part or PARTS), given.searchable)
+    measured(given.segments, tuple(given.part or PARTS), given.searchable, given.commits)
 
 
 if __name__ == "__main__":
