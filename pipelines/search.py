@@ -161,15 +161,3 @@ def _key_of(model: "CLSPModel", keys: list[str]) -> str:
         f"the lake was embedded with {', '.join(keys)}; the model here is {name}@{revision[:16]}. "
         "Name the same model, or tag again with this one"
     )
-
-
-def _best(
-    ids: list[str], scores: np.ndarray, batch: pa.RecordBatch, query: np.ndarray, k: int
-) -> tuple[list[str], np.ndarray]:
-    from pipelines.label import unpack
-
-    fresh = unpack(batch["embedding"], len(query)) @ query
-    scores = np.concatenate([scores, fresh])
-    ids = ids + batch["segment_id"].to_pylist()
-    best = np.argsort(-scores, kind="stable")[:k]
-    return [ids[i] for i in best], scores[best]
