@@ -39,7 +39,7 @@ from pipelines.segments import cut
 # Seconds of audio in a batch where nobody says. A CPU gains nothing from larger ones, and loses by
 # padding; a GPU is idle below.
 BATCH_S = {"cpu": 30.0, "cuda": 240.0}
-WINDOW_S = 1800.0  # audio held as features while it is sorted by length: 92 MB
+WINDOW_S = 1200.0  # audio held as features while it is sorted by length: 61 MB
 QUEUED_SEGMENTS = 4  # per file that a thread decodes ahead
 FETCH_ATTEMPTS = 3  # of one file from a store that does not answer
 FETCH_WAIT_S = 0.5  # before the second; twice as long before each that follows
