@@ -127,7 +127,6 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         lost &= set(retry)
     in_part: list[str] = []  # what could not be listed to its end
     anything = False
-    policy_key = job.policy.key
     for entry in entries:
         anything = True
         lost.discard(entry.uri)
@@ -136,7 +135,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         if retry is not None and entry.uri not in retry:
             continue
         before = known.get(entry.uri)
-        what = "process" if retry is not None else _work(entry, before, job, policy_key)
+        what = "process" if retry is not None else _work(entry, before, job)
         if what == "process" and settings.limit is not None and len(todo) >= settings.limit:
             what = "pending"
         elif what == "process":
@@ -244,7 +243,7 @@ def _known(lake: Lake, archive: str) -> dict[str, _Known]:
     return {known.uri: known for known in map(_Known, *columns)}
 
 
-def _work(entry: FileEntry, known: _Known | None, job: Job, policy_key: str) -> str:
+def _work(entry: FileEntry, known: _Known | None, job: Job) -> str:
     """process | relabel | unchanged. A failed file is tried again when it, its metadata or the
     policy changes, or the limits that it was over: model and taxonomy have no part in why it could
     not be read; and, though nothing changed, where its failure may pass. New metadata alone costs
@@ -252,7 +251,7 @@ def _work(entry: FileEntry, known: _Known | None, job: Job, policy_key: str) -> 
     said = entry.metadata and hashlib.sha256(entry.metadata.encode()).hexdigest()
     if known is None or known.version != entry.version:
         return "process"
-    if known.segments_policy != policy_key:
+    if known.segments_policy != job.policy.key:
         return "process"
     if known.before == "failed":
         kind = known.error_kind

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -100,7 +101,7 @@ class SegmentPolicy:
         length = float(match["length"] or DEFAULT_WINDOW_S)
         return cls(length, float(match["hop"] or length), channels)
 
-    @property
+    @cached_property  # asked for each file of a listing
     def key(self) -> str:
         """The one way to write this policy, which the tables hold: what `parse` reads; of speech
         after an `@` what finds it; after a `+` the channels where they are not mixed."""

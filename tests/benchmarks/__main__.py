@@ -2,8 +2,8 @@
 
 Prints the median of the repeats and their spread, and writes all of it with the machine's facts to
 `.bench/results.json`. Only ratios within one run mean anything on a shared machine. Not a test:
-timing decides none. Sizes here keep it within 10 minutes on 2 cores; each part is a module that
-takes larger ones, and says how.
+timing decides none. Sizes here are small; each part is a module that takes larger ones, and says
+how.
 """
 
 import json
