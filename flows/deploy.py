@@ -10,7 +10,6 @@ flows work.
 import importlib
 import inspect
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,7 +200,8 @@ def register(planned: dict[str, Any]) -> list[str]:
             client.upsert_global_concurrency_limit_by_name(limit["name"], limit["limit"])
             limit_id = client.read_global_concurrency_limit_by_name(limit["name"]).id
             for deployment in planned["deployments"]:
-                _share(client, _apply(deployment), limit_id)
+                _share(client, deployment, limit_id)
+                _apply(deployment)
             return _notes(client)
     except (httpx.HTTPError, DeploymentApplyError) as error:
         raise not_reached(error, "not all is registered") from error
@@ -219,13 +219,31 @@ def _make_pool(client: Any, pool: dict[str, str]) -> None:
         client.create_work_pool(WorkPoolCreate(**pool, base_job_template=template))
 
 
-def _apply(deployment: dict[str, Any]) -> "UUID":
+def _share(client: Any, deployment: dict[str, Any], limit: "UUID") -> None:
+    """Give the deployment the lake's limit before anything can start it. One that is not there yet
+    is made with that alone: Prefect's own way to make one gives it a schedule, triggers and a limit
+    of its own at once, under which a run could start beside those of the lake's other ones."""
+    from prefect.exceptions import ObjectNotFound
+
+    flow, name = deployment["flow_name"], deployment["name"]
+    shared = {"global_concurrency_limit_id": str(limit)}
+    try:
+        found = client.read_deployment_by_name(f"{flow}/{name}")
+    except ObjectNotFound:
+        flow_id = str(client.create_flow_from_name(flow))
+        client.request("POST", "/deployments/", json={"name": name, "flow_id": flow_id, **shared})
+        return
+    if found.global_concurrency_limit is None or found.global_concurrency_limit.id != limit:
+        client.request("PATCH", "/deployments/{id}", path_params={"id": found.id}, json=shared)
+
+
+def _apply(deployment: dict[str, Any]) -> None:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import CronSchedule
     from prefect.deployments.runner import EntrypointType, RunnerDeployment
     from prefect.events import DeploymentEventTrigger
 
-    made = RunnerDeployment.from_flow(
+    RunnerDeployment.from_flow(
         _flow(deployment["flow_name"]),
         name=deployment["name"],
         tags=deployment["tags"],
@@ -236,26 +254,11 @@ def _apply(deployment: dict[str, Any]) -> "UUID":
             for schedule in deployment["schedules"]
         ],
         triggers=[DeploymentEventTrigger(**trigger) for trigger in deployment["triggers"]],
-        # Without it, applying again would delete the shared limit, which has one slot as well.
+        # Without it, applying would delete the shared limit, which has one slot as well.
         concurrency_limit=deployment["concurrency_limit"],
         work_pool_name=deployment["work_pool"]["name"],
         entrypoint_type=EntrypointType.MODULE_PATH,
-    )
-    return made.apply()
-
-
-def _share(client: Any, deployment: "UUID", limit: "UUID") -> None:
-    """Give the deployment the lake's limit for its own, which Prefect had made for it."""
-    from prefect.exceptions import ObjectNotFound
-
-    client.request(
-        "PATCH",
-        "/deployments/{id}",
-        path_params={"id": deployment},
-        json={"global_concurrency_limit_id": str(limit)},
-    )
-    with suppress(ObjectNotFound):  # applied again: it had the shared one already
-        client.delete_global_concurrency_limit_by_name(f"deployment:{deployment}")
+    ).apply()
 
 
 def _notes(client: Any) -> list[str]:

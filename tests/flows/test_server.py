@@ -186,6 +186,27 @@ def test_what_is_registered_is_what_was_planned_once_or_again(server, tmp_path):
     assert server.deployments(lake)["tag_archive"].schedules == []
 
 
+def test_a_deployment_shares_the_lakes_slot_before_anything_can_start_it(
+    server, tmp_path, monkeypatch
+):
+    """A run that starts as soon as its schedule is there would else hold another slot: the next one
+    took it for dead (measured)."""
+    from prefect.deployments.runner import RunnerDeployment
+
+    lake, slots = tmp_path / "lake", []
+    apply = RunnerDeployment.apply
+
+    def looked_at_first(made: Any) -> Any:
+        with server.client() as client:
+            found = client.read_deployment_by_name(f"{made.flow_name}/{made.name}")
+        slots.append((found.global_concurrency_limit.name, found.schedules))
+        return apply(made)
+
+    monkeypatch.setattr(RunnerDeployment, "apply", looked_at_first)
+    clsp("deploy", "--lake", lake, "--source", tmp_path, "--cron", "5 * * * *")
+    assert slots == [(resource(str(lake)), [])] * 4
+
+
 def test_events_of_a_lake_start_reprocessing_and_an_alert_does_not(server, tmp_path):
     lake = tmp_path / "lake"
     clsp("deploy", "--lake", lake, "--work-pool", "without-workers")
