@@ -9,6 +9,7 @@ It also lets `transformers.AutoModel.from_pretrained(folder)` and `AutoConfig` f
 without `trust_remote_code`, whichever of the two packages is imported first.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from clsp.model import CLSPModel as CLSPModel
 
 __version__ = "0.1.0"
+
+# What PyTorch reads once, before its first tensor; values already set win. Speech comes in batches
+# of ever other shapes: without these a worker took a tenth more time and memory, and its memory
+# grew for hours (tests/faults/memory.py).
+for _name, _value in {
+    "THP_MEM_ALLOC_ENABLE": "1",  # large tensors in huge pages, where Linux has them
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",  # kernels kept for shapes seen: 1,024 by default
+    "LRU_CACHE_CAPACITY": "256",  # the same, of what PyTorch keeps around them
+}.items():
+    os.environ.setdefault(_name, _value)
 
 _HOME = {
     "load": "clsp.checkpoint",

@@ -17,7 +17,7 @@ PARTS = (
     ("crash matrix, in this process", "crash_matrix --executor local", 600),
     ("crash matrix, in child processes", "crash_matrix --executor process", 300),
     ("crash matrix, on Ray", "crash_matrix --executor ray", 480),
-    ("memory, of ten times more", "memory --files 400 --files 4000 --hours 0.4 --hours 4", 300),
+    ("memory, of ten times more", "memory --files 1600 --files 16000 --hours 0.4 --hours 4", 420),
     ("kills at random times", "soak --seconds 60 --seed 1", 240),
     ("damaged recordings", "fuzz_decoder --cases 2000 --seed 5 --seconds 20", 480),
 )
