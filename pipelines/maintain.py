@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from deltalake import DeltaTable, WriterProperties
+from deltalake import DeltaTable
 
 from pipelines import faults, schemas
 from pipelines.errors import LakeError, SettingsError
-from pipelines.lake import LOCK_PING_S, Lake, lake_errors
+from pipelines.lake import LOCK_PING_S, Lake, lake_errors, writer_properties
 from pipelines.query import database
 from pipelines.verify import Finding, files_wrong, verify
 
@@ -28,9 +28,6 @@ AT_ONCE = 2  # such files written at a time: each takes up to 300 MB of memory (
 # What DuckDB reads or leaves out as one: rows stay in the order of their chunks, so a commit that
 # asks for one chunk's rows reads this many, however large the file is.
 ROWS_PER_GROUP = 32_768
-PACKED = WriterProperties(
-    compression="ZSTD", compression_level=3, max_row_group_size=ROWS_PER_GROUP
-)
 # What Delta forgets by itself, unless told: which files it needs no more, and its own log.
 FORGETS_FILES_H, FORGETS_LOG_H = 7 * 24, 30 * 24
 
@@ -122,14 +119,15 @@ def _tend(lake: Lake, table: str, keep_h: int, dry_run: bool) -> TableReport:
     small = sum(size < TARGET_BYTES for size in sizes)
     merged = small if small > 1 else 0
     opened = lake.delta(table)
+    written = writer_properties(table, ROWS_PER_GROUP)
     if not dry_run:
         _remember(opened, keep_h)
         if dead:
             names = ", ".join("'" + name.replace("'", "''") + "'" for name in dead)
-            opened.delete(f"chunk_id IN ({names})", writer_properties=PACKED)
+            opened.delete(f"chunk_id IN ({names})", writer_properties=written)
         faults.reach("maintain.swept")
         merged = opened.optimize.compact(
-            target_size=TARGET_BYTES, max_concurrent_tasks=AT_ONCE, writer_properties=PACKED
+            target_size=TARGET_BYTES, max_concurrent_tasks=AT_ONCE, writer_properties=written
         )["numFilesRemoved"]
         faults.reach("maintain.compacted")
     after = sizes if dry_run else [row["size_bytes"] for row in lake.log(table)]

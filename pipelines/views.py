@@ -3,6 +3,7 @@ count now, and how they are joined. `speech` is recordings x segments x labels. 
 files.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import duckdb
@@ -65,12 +66,30 @@ def create(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
                AND state = 'set'"""
     )
     db.execute(f"CREATE VIEW watch_checks AS FROM stored.watch_checks WHERE {then('checked_at')}")
-    taxonomy = [c for c in _columns(db, "labels") if c not in schemas.LABELS.names]
-    labelled = _labelled(taxonomy)
-    db.execute(f"CREATE VIEW speech AS {labelled} AND l.taxonomy_key = r.taxonomy_key")
-    db.execute(f"CREATE MACRO speech_by(key) AS TABLE {labelled} AND l.taxonomy_key = key")
+    taxonomy = _taxonomy(db)
+    db.execute(f"CREATE VIEW speech AS {_speech(taxonomy)}")
+    db.execute(
+        f"CREATE MACRO speech_by(key) AS TABLE {_labelled(taxonomy)} AND l.taxonomy_key = key"
+    )
     _long_views(db, taxonomy)
     db.execute(LABEL_DRIFT)
+
+
+def speech_of(db: duckdb.DuckDBPyConnection, segment_ids: Iterable[str]) -> str:
+    """SQL for the rows of `speech` of a few segments. Of each table that they are joined from,
+    DuckDB reads little but the ids: a condition on the view it hands to one of them only."""
+    told = ", ".join(map(text, segment_ids))
+    few = f"s.segment_id IN ({told}) AND l.segment_id IN ({told})" if told else "false"
+    return f"{_speech(_taxonomy(db))} AND {few}"
+
+
+def _taxonomy(db: duckdb.DuckDBPyConnection) -> list[str]:
+    """The columns that taxonomies have made."""
+    return [c for c in _columns(db, "labels") if c not in schemas.LABELS.names]
+
+
+def _speech(taxonomy: list[str]) -> str:
+    return f"{_labelled(taxonomy)} AND l.taxonomy_key = r.taxonomy_key"
 
 
 def _labelled(taxonomy: list[str]) -> str:

@@ -3,6 +3,8 @@
 It knows tensors only: nothing of clips, captions' wording or the model.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -45,8 +47,9 @@ def attribute_loss(logits: Tensor, known: Tensor, weights: Tensor) -> Tensor:
 
 
 def prompt_loss(
-    audio: Tensor, texts: dict[str, Tensor], scale: Tensor, known: Tensor, weights: Tensor
-) -> Tensor:
+    audio: Tensor, texts: dict[str, Tensor], scale: Tensor, known: Tensor, weights: Tensor,
+    importance: Mapping[str, float] = IMPORTANCE,
+) -> Tensor:  # fmt: skip
     """The zero-shot test as a loss: each attribute's clips against one text per class."""
     losses = []
     for attribute, text in texts.items():
@@ -56,7 +59,7 @@ def prompt_loss(
             target = (states[labelled] == YES).float().argmax(1)
             scores = scale * audio[labelled] @ text.T
             loss = F.cross_entropy(scores, target, weights[SPANS[attribute]])
-            losses.append(IMPORTANCE.get(attribute, 1.0) * loss)
+            losses.append(importance.get(attribute, 1.0) * loss)
     return torch.stack(losses).mean()
 
 

@@ -5,7 +5,7 @@ meet on frozen audio, (4) all of it together at a low rate. It knows no files an
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from clsp.training.captions import COLUMNS, FACTS
 from clsp.training.dataset import Clips
 from clsp.training.heads import NormedHead
 from clsp.training.losses import (
+    IMPORTANCE,
     attribute_loss,
     class_weights,
     contrastive_loss,
@@ -213,11 +214,13 @@ def prompts_of_all(rng: np.random.Generator, canonical: bool) -> tuple[list[str]
 def align(
     model: CLSPModel, clips: Clips, encode: Encode, words: list[str], steps: int, batch: int,
     seed: int, pooled: Tensor | None, check: Callable[[int], None] | None = None,
+    importance: Mapping[str, float] = IMPORTANCE,
 ) -> None:  # fmt: skip
     """Phase 3: heads and text meet `pooled`, frozen audio (rounds, n, dim), with BatchNorm around
     the heads, folded away at the end. Phase 4, without it: everything learns, at a low rate.
 
-    `check` is called with the number of steps done, every CHECK_EVERY steps of phase 4.
+    `check` is called with the number of steps done, every CHECK_EVERY steps of phase 4;
+    `importance` is how much each attribute's prompts count (1 where it says nothing).
     """
     inner, frozen = model.model, pooled is not None
     rng = np.random.default_rng([seed, 3 if frozen else 4])
@@ -258,7 +261,7 @@ def align(
         scale = inner.logit_scale.exp().clamp(max=60)
         by_attribute = {a: text[len(drawn) :][place] for a, place in places.items()}
         loss = contrastive_loss(audio, text[: len(drawn)], scale, truth)
-        loss = loss + prompt_loss(audio, by_attribute, scale, known, weights)
+        loss = loss + prompt_loss(audio, by_attribute, scale, known, weights, importance)
         update(loss)
         log(step, loss)
         if check is not None and not frozen and (step + 1) % CHECK_EVERY == 0:

@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -135,6 +135,28 @@ def dev_score(measured: dict) -> float:
     return float(np.mean([found[question]["balanced_accuracy"] for question in DECIDING]))
 
 
+def joint(
+    model: CLSPModel, clips: Clips, dev: Clips, encode: phases.Encode, words: list[str],
+    steps: int, seed: int, importance: Mapping[str, float] = losses.IMPORTANCE,
+) -> int:  # fmt: skip
+    """Phase 4; `model` is left as it was at the step that is best on the dev voices, 0 before the
+    first. Returns that step."""
+    best = (dev_score(evaluate(model, dev)), 0, _state(model))
+    print(f"seed {seed}: before joint: dev {best[0]:.4f}", flush=True)
+
+    def check(step: int) -> None:
+        nonlocal best
+        score = dev_score(evaluate(model, dev))
+        print(f"seed {seed}: joint step {step}: dev {score:.4f} (best {best[0]:.4f})", flush=True)
+        if score > best[0]:
+            best = (score, step, _state(model))
+
+    size = BATCH["joint"]
+    phases.align(model, clips, encode, words, steps, size, seed, None, check, importance)
+    model.load_state_dict(best[2])
+    return best[1]
+
+
 def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
     """Run all phases; returns notes with what the dev voices say. The model is DIR/run-SEED's."""
     torch.set_num_threads(threads)
@@ -179,21 +201,8 @@ def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
         phases.align(model, clips, encode, words, count, batch, seed, pooled)
 
     def fourth() -> None:
-        count, batch = steps["joint"], BATCH["joint"]
-        best: tuple[float, int, dict] = (dev_score(notes["dev"]), 0, _state(model))
-
-        def check(step: int) -> None:
-            nonlocal best
-            score = dev_score(evaluate(model, dev))
-            print(
-                f"seed {seed}: joint step {step}: dev {score:.4f} (best {best[0]:.4f})", flush=True
-            )
-            if score > best[0]:
-                best = (score, step, _state(model))
-
-        phases.align(model, clips, encode, words, count, batch, seed, None, check)
-        model.load_state_dict(best[2])
-        (run / "joint.best").write_text(str(best[1]))
+        best = joint(model, clips, dev, encode, words, steps["joint"], seed)
+        (run / "joint.best").write_text(str(best))
 
     phase("attributes", first)
     phase("text", lambda: phases.learn_text(

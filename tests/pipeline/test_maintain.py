@@ -17,7 +17,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import WriterProperties
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -347,7 +346,7 @@ def test_a_page_that_cannot_be_unpacked_stops_it(small):
 
 def test_rows_of_a_chunk_stay_together(small, monkeypatch):
     """So that DuckDB leaves out what a commit does not ask for, however large a file is."""
-    monkeypatch.setattr(maintain, "PACKED", WriterProperties(max_row_group_size=6))
+    monkeypatch.setattr(maintain, "ROWS_PER_GROUP", 6)
     maintain.maintain(small)
     for number in (50, 51):
         small.commit(*chunk(number, size=3))
