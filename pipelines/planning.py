@@ -3,28 +3,26 @@
 Reads no audio and writes nothing. Knows archives, sources and lakes; nothing of workers.
 """
 
-import hashlib
 import json
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import Path
 
 import pyarrow as pa
 
 from clsp.checkpoint import resolve
 from pipelines import targets
 from pipelines.archive import FileEntry, archive_id, is_remote, why
-from pipelines.audio_info import LIMITED, Limits
-from pipelines.errors import COSTLY, COSTLY_ATTEMPTS, TRANSIENT
+from pipelines.audio_info import Limits
 from pipelines.jobs import Chunk, Job, model_key
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
 from pipelines.settings import TagSettings, check_precision
-from pipelines.sources import kind_of, list_source, would_list
+from pipelines.sources import kind_of, list_source
+from pipelines.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -117,25 +115,27 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         on_error=lambda uri, error: unlisted.append((uri, why(error))),
     )
     lake = Lake(settings.lake, create=create, absent_ok=True)
-    known = _known(lake, job.archive)
+    standing = Standing(lake, job, settings)
     todo: list[FileEntry] = []
     relabel: list[FileEntry] = []
     counts, sizes = Counter[str](), Counter[str]()
     attempts: dict[str, int] = {}
-    lost = {uri for uri, row in known.items() if row.state != "gone"}
-    if retry is not None:
-        lost &= set(retry)
     in_part: list[str] = []  # what could not be listed to its end
+    unchanged = unchanged_bytes = 0
     anything = False
     for entry in entries:
         anything = True
-        lost.discard(entry.uri)
+        what, before = standing.met(entry)
         if entry.refusal:
             in_part.append(entry.uri)
-        if retry is not None and entry.uri not in retry:
+        if retry is not None:
+            if entry.uri not in retry:
+                continue
+            what = "process"
+        if what == "unchanged" and before is None:  # of most files this is all
+            unchanged += 1
+            unchanged_bytes += entry.size_bytes
             continue
-        before = known.get(entry.uri)
-        what = "process" if retry is not None else _work(entry, before, job)
         if what == "process" and settings.limit is not None and len(todo) >= settings.limit:
             what = "pending"
         elif what == "process":
@@ -149,18 +149,25 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
             sizes["failing"] += entry.size_bytes
         counts[what] += 1
         sizes[what] += entry.size_bytes
+    counts["unchanged"] += unchanged
+    sizes["unchanged"] += unchanged_bytes
+    others = standing.others
     fresh = [
         (uri, why)
         for uri, why in unlisted
-        if (uri in retry if retry is not None else uri not in known or known[uri].state != "failed")
+        if (
+            uri in retry
+            if retry is not None
+            else uri not in others or others[uri].state != "failed"
+        )
     ]
     for uri, _ in fresh:
-        if uri in known and known[uri].before == "failed":
-            attempts[uri] = known[uri].attempts
-    gone = _gone(lost, known, settings, [*in_part, *(uri for uri, _ in unlisted)])
+        if uri in others and others[uri].before == "failed":
+            attempts[uri] = others[uri].attempts
+    gone, gone_bytes = standing.gone([*in_part, *(uri for uri, _ in unlisted)], retry)
     believed = anything or settings.allow_empty
     if believed:
-        sizes["gone"] = sum(known[uri].size_bytes or 0 for uri in gone)
+        sizes["gone"] = gone_bytes
     contents, since = _contents(lake, job, todo)
     return Plan(
         settings=settings,
@@ -200,89 +207,6 @@ def chunked(
         size += entry.size_bytes
     if members:
         yield Chunk(f"{run_id}-{number:05d}", tuple(members))
-
-
-class _Known(NamedTuple):
-    """Of a current recording, what deciding needs. `before` is its state, of one that is gone the
-    one it had; `kind`, what its source was taken for."""
-
-    uri: str
-    version: str
-    state: str
-    error_kind: str | None
-    limits: str | None
-    segments_policy: str
-    model_key: str
-    taxonomy_key: str
-    metadata: str | None  # sha256 of it
-    size_bytes: int | None
-    attempts: int
-    before: str
-    kind: str
-
-
-def _known(lake: Lake, archive: str) -> dict[str, _Known]:
-    """The archive's current recordings by uri."""
-    with connect(lake) as db:
-        rows = arrow(
-            db,
-            """SELECT r.uri, r.version, r.state, r.error_kind, r.limits, r.segments_policy,
-                      r.model_key, r.taxonomy_key, sha256(r.metadata) AS metadata, r.size_bytes,
-                      coalesce(r.attempts, 1) AS attempts, coalesce(h.before, r.state) AS before,
-                      coalesce(l.options_json->>'kind', 'folder') AS kind
-               FROM recordings r JOIN runs l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'
-               LEFT JOIN (SELECT uri, arg_max(state, seq) AS before FROM history
-                          WHERE archive = ? AND state <> 'gone' GROUP BY uri) h
-                      ON h.uri = r.uri AND r.state = 'gone'
-               WHERE r.archive = ?""",
-            archive,
-            archive,
-        )
-    # By columns: several times faster than row by row, and an archive may have millions.
-    columns = (rows[name].to_pylist() for name in _Known._fields)
-    return {known.uri: known for known in map(_Known, *columns)}
-
-
-def _work(entry: FileEntry, known: _Known | None, job: Job) -> str:
-    """process | relabel | unchanged. A failed file is tried again when it, its metadata or the
-    policy changes, or the limits that it was over: model and taxonomy have no part in why it could
-    not be read; and, though nothing changed, where its failure may pass. New metadata alone costs
-    no audio, nor does a file that is back."""
-    said = entry.metadata and hashlib.sha256(entry.metadata.encode()).hexdigest()
-    if known is None or known.version != entry.version:
-        return "process"
-    if known.segments_policy != job.policy.key:
-        return "process"
-    if known.before == "failed":
-        kind = known.error_kind
-        again = kind in LIMITED and known.limits != job.limits.key
-        again |= kind in TRANSIENT or known.state == "gone" or known.metadata != said
-        again |= kind in COSTLY and known.attempts < COSTLY_ATTEMPTS
-        return "process" if again else "unchanged"
-    if known.model_key != job.model_key:
-        return "process"
-    same = known.taxonomy_key == job.taxonomy.key and known.metadata == said
-    return "unchanged" if same and known.state != "gone" else "relabel"
-
-
-def _gone(
-    lost: Iterable[str], known: dict[str, _Known], settings: TagSettings, in_part: Iterable[str]
-) -> tuple[str, ...]:
-    """Which of those not listed are not there: what another kind of source or other patterns named
-    was not looked for, and what lies below a name that could not be listed was not seen."""
-    looked_for = would_list(settings.source, settings.kind, settings.include, settings.exclude)
-    kind = kind_of(settings.source, settings.kind)
-    unseen = set(in_part)
-    return tuple(
-        sorted(
-            uri
-            for uri in lost
-            if known[uri].kind == kind
-            and looked_for(uri)
-            and "" not in unseen
-            and unseen.isdisjoint((uri, *map(str, PurePosixPath(uri).parents)))
-        )
-    )
 
 
 def _contents(lake: Lake, job: Job, entries: Iterable[FileEntry]) -> tuple[frozenset[bytes], int]:
