@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE  # isort: skip
 from flows import watching
 from flows.guard import take_over
 from pipelines import maintain as maintenance
-from pipelines import schemas
+from pipelines import ready, schemas
 from pipelines import verify as verification
 from pipelines.errors import LakeError
 from pipelines.lake import Lake
@@ -27,6 +27,12 @@ from pipelines.lake import Lake
 def tend(lake: str, table: str, keep_days: float) -> maintenance.TableReport:
     """Compact, vacuum and checkpoint one table."""
     return maintenance.tend(Lake(lake), table, keep_days)
+
+
+@task(name="copy speech", cache_policy=NO_CACHE)
+def copy_speech(lake: str) -> bool:
+    """Make the copy of `speech` anew, where the lake has gone on since."""
+    return ready.refresh(Lake(lake))
 
 
 @task(name="verify", cache_policy=NO_CACHE)
@@ -60,11 +66,14 @@ def maintain(
     started = time.monotonic()
     tables = Lake(lake)
     maintenance.require_sound(tables)
+    tended = [tend(lake, name, keep_days) for name in schemas.TABLES]
+    copy_speech(lake)
+    tended.append(tend(lake, schemas.READY, keep_days))
     done = maintenance.Report(
         lake=str(tables.root),
         keep_days=keep_days,
         dry_run=False,
-        tables=tuple(tend(lake, name, keep_days) for name in schemas.TABLES),
+        tables=tuple(tended),
         findings=tuple(verify(lake, deep)),
         seconds=time.monotonic() - started,
     )

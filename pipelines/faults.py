@@ -56,6 +56,7 @@ MAINTENANCE = {
     "maintain.compacted": "its small files are put together",
     "maintain.vacuumed": "its files that no reader needs are deleted",
     "maintain.checkpointed": "its log is shortened",
+    "maintain.copied": "the copy of `speech` is written",
 }
 POINTS = WORKER | DRIVER | MAINTENANCE
 

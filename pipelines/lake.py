@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -36,7 +37,15 @@ _AS_IT_IS = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE"
 
 # What is asked of a file's entry in the log: its name, size and rows, and from its statistics whose
 # rows they are.
-TOLD = ("path", "size_bytes", "num_records", "min.chunk_id", "max.chunk_id", "max.seq")
+TOLD = (
+    "path",
+    "size_bytes",
+    "num_records",
+    "min.chunk_id",
+    "max.chunk_id",
+    "max.seq",
+    f"max.{schemas.AS_OF}",
+)
 # What makes a row the same row, besides the chunk that wrote it.
 KEYS = {
     "segments": ("segment_id", "segments_policy"),
@@ -57,6 +66,15 @@ def writer_properties(table: str, rows_per_group: int | None = None) -> WriterPr
     return WriterProperties(
         compression="ZSTD", compression_level=3, max_row_group_size=rows_per_group
     )
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The stored copy of `speech`: files, columns, and the commit (`runs.seq`) that it is as of."""
+
+    files: list[str]
+    schema: pa.Schema
+    seq: int
 
 
 class Lake:
@@ -85,6 +103,14 @@ class Lake:
         columns that any of them has."""
         rows, schema = self._version(table)
         return self._paths(table, rows), schema
+
+    def ready(self) -> "Ready | None":
+        """The copy of `speech`, where there is one with rows."""
+        rows, schema = self._version(schemas.READY)
+        seqs = {row[f"max.{schemas.AS_OF}"] for row in rows}
+        if len(seqs) != 1 or (seq := seqs.pop()) is None:
+            return None
+        return Ready(self._paths(schemas.READY, rows), schema, seq)
 
     def files_of(self, table: str, chunk_ids: Collection[str]) -> list[str]:
         """Those that may hold rows of these chunks, by the least and greatest id that the log names
@@ -182,8 +208,9 @@ class Lake:
             yield
 
     def size_bytes(self) -> int:
-        """Bytes of the current Parquet files of every table."""
-        return sum(row["size_bytes"] for name in schemas.TABLES for row in self.log(name))
+        """Bytes of the current Parquet files of every table, and of the copy of `speech`."""
+        names = (*schemas.TABLES, schemas.READY)
+        return sum(row["size_bytes"] for name in names for row in self.log(name))
 
     def exists(self, table: str) -> bool:
         with lake_errors(self.root / table):

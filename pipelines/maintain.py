@@ -1,5 +1,6 @@
 """Keeps a lake small and sound: rows that never came to be are removed, small files put together,
-files that no reader needs any more deleted, the log shortened; then everything is checked.
+files that no reader needs any more deleted, the log shortened; `speech` is joined to a copy that
+queries read in its place; then everything is checked.
 
 One table at a time, while nobody writes; readers go on reading the files that they listed. Every
 step is one commit of Delta's: whoever dies within or between them loses nothing, and the next call
@@ -15,7 +16,7 @@ from typing import Any
 import duckdb
 from deltalake import DeltaTable
 
-from pipelines import faults, schemas
+from pipelines import faults, ready, schemas
 from pipelines.errors import LakeError, SettingsError
 from pipelines.lake import LOCK_PING_S, Lake, lake_errors, writer_properties
 from pipelines.query import database
@@ -71,13 +72,17 @@ class Report:
 def maintain(
     lake: Lake, keep_days: float = KEEP_DAYS, deep: bool = False, dry_run: bool = False
 ) -> Report:
-    """Tend every table, then verify (not in a dry run). Raises LakeError, LakeBusy and
-    SettingsError."""
+    """Tend every table; then, but in a dry run, make the copy of `speech` anew and verify. Raises
+    LakeError, LakeBusy and SettingsError."""
     started = time.monotonic()
     require_sound(lake)
-    tables = tuple(tend(lake, name, keep_days, dry_run) for name in schemas.TABLES)
+    tables = [tend(lake, name, keep_days, dry_run) for name in schemas.TABLES]
+    if not dry_run:
+        ready.refresh(lake)
+    tables.append(tend(lake, schemas.READY, keep_days, dry_run))
     findings = () if dry_run else tuple(verify(lake, deep))
-    return Report(str(lake.root), keep_days, dry_run, tables, findings, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Report(str(lake.root), keep_days, dry_run, tuple(tables), findings, seconds)
 
 
 def require_sound(lake: Lake) -> None:

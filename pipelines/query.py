@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -54,9 +55,15 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def connect(lake: Lake, at: datetime | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(
+    lake: Lake,
+    at: datetime | None = None,
+    spill: Path | None = None,
+    memory_limit: str | None = None,
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that sees the lake as it is now, or was (`at`, with its time zone), and no other
-    file on this machine."""
+    file on this machine, but a folder to put into what is over the memory limit (as DuckDB writes
+    it)."""
     # The ledger first, as it is written last: of a chunk that it names, every row is there.
     names = sorted(schemas.TABLES, key=lambda name: name != "runs")
     stored = {name: lake.stored(name) for name in names}
@@ -64,7 +71,14 @@ def connect(lake: Lake, at: datetime | None = None) -> Iterator[duckdb.DuckDBPyC
         db.execute("CREATE SCHEMA stored; CREATE SCHEMA empty")
         for name, schema in schemas.TABLES.items():
             _raw_view(db, name, *stored[name], schema)
-        views.create(db, at)
+        ready = lake.ready() if at is None else None
+        if ready:
+            _raw_view(db, schemas.READY, ready.files, ready.schema, ready.schema)
+        views.create(db, at, ready.seq if ready else None)
+        if spill:
+            db.execute(f"SET temp_directory = {views.text(str(spill))}")
+        if memory_limit:
+            db.execute(f"SET memory_limit = {views.text(memory_limit)}")
         db.execute(f"SET allowed_directories = [{views.text(f'{lake.root}/')}]")
         db.execute("SET enable_external_access = false")
         db.execute("SET python_enable_replacements = false")  # no variable of ours is a table

@@ -181,6 +181,10 @@ TABLES = {
     "runs": RUNS,
 }
 
+# The copy of `speech`: its rows after AS_OF, the newest chunk's `seq` when it was made (Delta keeps
+# statistics of the first columns). No data of its own: see pipelines/ready.py.
+READY, AS_OF = "speech", "as_of_seq"
+
 # The `speech` view: these, around the taxonomy's own columns.
 SPEECH_COLUMNS = {
     "archive": "r.archive",

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import schemas
+from pipelines import schemas, views
 from pipelines.errors import LakeError
 from pipelines.lake import KEYS, Lake
 from pipelines.query import connect
@@ -24,6 +24,8 @@ from pipelines.query import connect
 EXAMPLES = 3
 
 RESTORE = "Restore the lake from a backup; or remove it and tag again, which makes every row anew"
+SUMS = "{'rows': count(*), 'hashes': sum(hash(t)::HUGEINT)} AS sums"  # in whatever order
+REMOVE = "It is a copy: remove the folder `speech` of the lake. `clsp maintain` makes it anew"
 REPORT = "Please report it. " + RESTORE
 LEFT_OVER = (
     "Left by a run that was cut off. Readers do not see it; nothing needs to be done, and "
@@ -70,7 +72,8 @@ def files_wrong(lake: Lake) -> list[Finding]:
 
 
 def _files(lake: Lake, deep: bool) -> Iterator[Finding]:
-    for name in schemas.TABLES:
+    for name in (*schemas.TABLES, schemas.READY):
+        advice = RESTORE if name in schemas.TABLES else REMOVE
         folder = lake.root / name
         # Before the log: what is committed in between is no stray.
         there = sorted(
@@ -87,7 +90,7 @@ def _files(lake: Lake, deep: bool) -> Iterator[Finding]:
             )
         ]
         check = "every page of every file can be read" if deep else "files are as the log says"
-        yield _finding(check, name, wrong, RESTORE)
+        yield _finding(check, name, wrong, advice)
         known = {row["path"] for row in logged} | _of_earlier_versions(folder)
         strays = [path for path in there if path not in known]
         yield _finding("no file that the log does not name", name, strays, LEFT_OVER, harmful=False)
@@ -183,6 +186,14 @@ def _rows(db: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         """SELECT model_key FROM (FROM embeddings SELECT model_key, octet_length(embedding) AS n)
            GROUP BY model_key HAVING min(n) <> max(n) OR min(n) = 0""",
     )  # fmt: skip
+    if views.is_ready(db):
+        yield check(
+            "the copy has the rows that are joined", schemas.READY,
+            f"""SELECT concat('joined ', a.sums, ', copied ', b.sums)
+                FROM (SELECT {SUMS} FROM ({views.joined(db)}) AS t) a,
+                     (SELECT {SUMS} FROM speech AS t) b WHERE a.sums <> b.sums""",
+            REMOVE,
+        )  # fmt: skip
     for table in ("recordings", "segments", "embeddings", "labels"):
         yield check(
             "no row of a chunk that the ledger does not name", table,

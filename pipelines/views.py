@@ -15,8 +15,12 @@ from pipelines.schemas import BEST_SUFFIX
 SPAN = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_key"
 
 
-def create(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
-    """All views, over `stored.NAME`, as of now or a time."""
+READY = f"stored.{schemas.READY}"
+
+
+def create(db: duckdb.DuckDBPyConnection, at: datetime | None, ready: int | None = None) -> None:
+    """All views, over `stored.NAME`, as of now or a time. `ready`: the commit as of which
+    `stored.speech` is; it is dropped where it is not the newest, or has other columns."""
 
     def then(column: str) -> str:
         return f"{column} <= {text(at.isoformat())}::TIMESTAMPTZ" if at else "true"
@@ -67,7 +71,13 @@ def create(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
     )
     db.execute(f"CREATE VIEW watch_checks AS FROM stored.watch_checks WHERE {then('checked_at')}")
     taxonomy = _taxonomy(db)
-    db.execute(f"CREATE VIEW speech AS {_speech(taxonomy)}")
+    columns = _names(taxonomy)
+    if ready is not None and (
+        ready != newest(db) or _columns(db, READY) != [schemas.AS_OF, *columns]
+    ):
+        db.execute(f"DROP VIEW {READY}")
+    of_copy = f"SELECT * EXCLUDE ({schemas.AS_OF}) FROM {READY}"
+    db.execute(f"CREATE VIEW speech AS {of_copy if is_ready(db) else _speech(taxonomy)}")
     db.execute(
         f"CREATE MACRO speech_by(key) AS TABLE {_labelled(taxonomy)} AND l.taxonomy_key = key"
     )
@@ -75,10 +85,36 @@ def create(db: duckdb.DuckDBPyConnection, at: datetime | None) -> None:
     db.execute(LABEL_DRIFT)
 
 
+def newest(db: duckdb.DuckDBPyConnection) -> int | None:
+    """The newest commit of a chunk (`runs.seq`): none but these change what `speech` has."""
+    [(seq,)] = db.execute("SELECT max(seq) FROM stored.ledger WHERE kind = 'chunk'").fetchall()
+    return seq
+
+
+def is_ready(db: duckdb.DuckDBPyConnection) -> bool:
+    """Whether `speech` is read from its copy."""
+    return _is_view(db, schemas.READY)
+
+
+def _is_view(db: duckdb.DuckDBPyConnection, stored: str) -> bool:
+    [(count,)] = db.execute(
+        "SELECT count(*) FROM duckdb_views() WHERE schema_name = 'stored' AND view_name = ?",
+        [stored],
+    ).fetchall()
+    return bool(count)
+
+
+def joined(db: duckdb.DuckDBPyConnection) -> str:
+    """SQL for the rows of `speech`, from the tables that they are joined from."""
+    return _speech(_taxonomy(db))
+
+
 def speech_of(db: duckdb.DuckDBPyConnection, segment_ids: Iterable[str]) -> str:
     """SQL for the rows of `speech` of a few segments. Of each table that they are joined from,
     DuckDB reads little but the ids: a condition on the view it hands to one of them only."""
     told = ", ".join(map(text, segment_ids))
+    if is_ready(db):
+        return f"SELECT * FROM speech WHERE {f'segment_id IN ({told})' if told else 'false'}"
     few = f"s.segment_id IN ({told}) AND l.segment_id IN ({told})" if told else "false"
     return f"{_speech(_taxonomy(db))} AND {few}"
 
@@ -92,12 +128,19 @@ def _speech(taxonomy: list[str]) -> str:
     return f"{_labelled(taxonomy)} AND l.taxonomy_key = r.taxonomy_key"
 
 
+def _names(taxonomy: list[str]) -> list[str]:
+    """The columns of `speech`: those of taxonomies after what names the segment."""
+    fixed = list(schemas.SPEECH_COLUMNS)
+    where = fixed.index("rms_dbfs")
+    return [*fixed[:where], *taxonomy, *fixed[where:]]
+
+
 def _labelled(taxonomy: list[str]) -> str:
     """SQL for the segments of the current recordings with labels of any taxonomy, `r`, `s` and `l`;
     a condition on them may follow."""
-    fixed = [f"{expr} AS {name}" for name, expr in schemas.SPEECH_COLUMNS.items()]
-    where = list(schemas.SPEECH_COLUMNS).index("rms_dbfs")  # after what names the segment
-    columns = [*fixed[:where], *(f"l.{name}" for name in taxonomy), *fixed[where:]]
+    fixed = schemas.SPEECH_COLUMNS
+    columns = (f"{fixed[name]} AS {name}" if name in fixed else f"l.{name}"
+               for name in _names(taxonomy))  # fmt: skip
     return f"""SELECT {", ".join(columns)} FROM recordings r
         JOIN segments s ON s.content_hash = r.content_hash
                        AND s.segments_policy = r.segments_policy
@@ -135,11 +178,18 @@ def _long(
     present: str,
 ) -> None:
     """A view of speech with a row for each segment and part, where column `present` has a value;
-    `parts` tell the columns of each, after its name. Speech, which is a join, is made once."""
+    `parts` tell the columns of each, after its name. Where speech is a join, it is made once."""
     name, *columns = types
     empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in types.items())
     selects = [f"SELECT {SPAN}, {empty} FROM speech WHERE false"]
-    if parts:
+    if is_ready(db):  # no join: each part reads its own columns, and one that is not asked for none
+        selects += [
+            f"""SELECT {SPAN}, {text(part)} AS {name},
+                       {", ".join(f"{given[column]} AS {column}" for column in columns)}
+                FROM speech WHERE {given[present]} IS NOT NULL"""
+            for part, given in parts.items()
+        ]
+    elif parts:
         rows = ", ".join(f"({text(part)})" for part in parts)
         cases = ", ".join(
             f"CASE part.{name} "

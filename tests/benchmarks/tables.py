@@ -4,7 +4,7 @@
 
 Queries: through the views of a lake after `clsp maintain`, against one wide Parquet file that holds
 just what the query needs. Search: against torch over a float16 memory map of the same embeddings.
-Small commits: queries to a lake of 1,000 commits against the same lake after `clsp maintain`. CPU
+Small commits: queries to a lake of 1,000 commits against the same lake, compacted. CPU
 seconds of all threads; both sides in turns. 10,000,000 segments take 5 GB of disk and half
 an hour to make, search of 1,000,000 4 GB; `--part` chooses.
 """
@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 
 import clsp
-from pipelines import schemas, taxonomy
+from pipelines import ready, schemas, taxonomy
 from pipelines.label import halves
 from pipelines.lake import Lake
 from pipelines.maintain import tend
@@ -75,6 +75,7 @@ def queries(segments: int, repeats: int = REPEATS) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory(prefix="clsp-tables-") as name:
         lake = make(Path(name, "lake"), segments, taxonomy.load(), embeddings=False)
         maintain(lake)
+        ready.refresh(lake)
         return asked(lake, Path(name), repeats)
 
 
@@ -127,6 +128,7 @@ def searched(segments: int, repeats: int = REPEATS) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory(prefix="clsp-search-") as name, torch.inference_mode():
         lake, path = make(Path(name, "lake"), segments, taxonomy.load()), Path(name, "embeddings")
         maintain(lake)
+        ready.refresh(lake)
         query, dim = model.embed_text([TEXT])[0], model.config.joint_dim
         with connect(lake) as db, path.open("wb") as file:
             for batch in db.sql("SELECT embedding FROM embeddings").to_arrow_reader(65_536):
@@ -153,7 +155,8 @@ def searched(segments: int, repeats: int = REPEATS) -> list[dict[str, object]]:
 
 
 def small(commits: int, repeats: int = REPEATS) -> list[dict[str, object]]:
-    """A query and its connection, of a lake of many small commits and of the same, maintained."""
+    """A query and its connection, of a lake of many small commits and of the same with its small
+    files put together; neither has the copy of `speech`."""
     with tempfile.TemporaryDirectory(prefix="clsp-commits-") as name:
         segments = commits * PER_COMMIT
         lake = make(Path(name, "lake"), segments, taxonomy.load(), PER_COMMIT, embeddings=False)
@@ -175,6 +178,7 @@ def whole(lake: Lake, sql: str) -> None:
 
 
 def maintain(lake: Lake) -> None:
+    """All of `clsp maintain` but the copy of `speech`."""
     for table in schemas.TABLES:
         tend(lake, table)
 
