@@ -107,10 +107,10 @@ class Lake:
     def ready(self) -> "Ready | None":
         """The copy of `speech`, where there is one with rows."""
         rows, schema = self._version(schemas.READY)
-        seqs = {row[f"max.{schemas.AS_OF}"] for row in rows}
-        if len(seqs) != 1 or (seq := seqs.pop()) is None:
+        seqs = [row[f"max.{schemas.AS_OF}"] for row in rows]
+        if not seqs or None in seqs:
             return None
-        return Ready(self._paths(schemas.READY, rows), schema, seq)
+        return Ready(self._paths(schemas.READY, rows), schema, max(seqs))
 
     def files_of(self, table: str, chunk_ids: Collection[str]) -> list[str]:
         """Those that may hold rows of these chunks, by the least and greatest id that the log names
@@ -187,21 +187,24 @@ class Lake:
             self.append("runs", pa.Table.from_pylist([row], schemas.RUNS))
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """While nobody else writes to this lake. A process that dies gives the lock back.
+    def locked(self, name: str = LOCK, wait_s: float | None = None) -> Iterator[None]:
+        """While nobody else writes to this lake, or has the lock of this name. A process that dies
+        gives it back.
 
         Holds between the processes of one machine, and between machines where the file system
-        honours flock (NFS 4 does; ask, where it is another). Raises LakeBusy after LOCK_WAIT_S.
+        honours flock (NFS 4 does; ask, where it is another). Raises LakeBusy after `wait_s`
+        (LOCK_WAIT_S, unless told).
         """
         with lake_errors(self.root):
-            file = (self.root / LOCK).open("a")
+            file = (self.root / name).open("a")
         with file:  # closing it gives the lock back
-            end = time.monotonic() + LOCK_WAIT_S
+            wait_s = LOCK_WAIT_S if wait_s is None else wait_s
+            end = time.monotonic() + wait_s
             while not _lock(file):
                 if time.monotonic() > end:
                     raise LakeBusy(
                         f"lake {self.root}: another process has been writing to it for "
-                        f"{LOCK_WAIT_S:g} s (`fuser {self.root / LOCK}` names it). Wait until it "
+                        f"{wait_s:g} s (`fuser {self.root / name}` names it). Wait until it "
                         "ends, or end it, then run again: nothing is lost"
                     )
                 time.sleep(LOCK_PING_S)

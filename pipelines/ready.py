@@ -2,13 +2,17 @@
 
 The rows of a lake are joined by hashes, which takes seconds for millions of segments. The copy has
 the view's rows as of a commit. As long as no chunk was committed since, it is read in place of the
-join; else it is as if it were not there. Nothing is lost with it: its folder may be removed.
+join; else it is as if it were not there. A run that brings only new recordings adds their rows.
+Nothing is lost with it: its folder may be removed.
 Knows tables; knows nothing of audio, or of when to maintain.
 """
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 from deltalake import write_deltalake
@@ -19,6 +23,7 @@ from pipelines.lake import Lake, lake_errors, writer_properties
 from pipelines.query import connect
 
 TABLE = schemas.READY
+LOCK = ".speech.lock"  # of those who make or extend the copy; commits do not wait for it
 ROWS_PER_GROUP = 122_880  # what DuckDB hands to one thread
 BATCH_ROWS = 65_536
 FILE_BYTES = 512 << 20
@@ -27,38 +32,83 @@ SPILL = ".spill-"
 
 
 def refresh(lake: Lake) -> bool:
-    """Make the copy anew where the lake has gone on since; says whether it was. Takes no lock: what
+    """Make the copy anew where the lake has gone on since; says whether it was. Commits go on: what
     is committed meanwhile makes the copy an old one, which nobody reads.
 
-    Raises LakeError, also where another process makes it at the same time.
+    Raises LakeError; LakeBusy where another process has been making it for long.
     """
-    for left in lake.root.glob(f"{SPILL}*"):  # by one that was killed
-        shutil.rmtree(left, ignore_errors=True)
     if not lake.exists("runs"):
         return False
-    path = lake.root / TABLE
-    with lake_errors(path), tempfile.TemporaryDirectory(prefix=SPILL, dir=lake.root) as spill:
-        try:
-            with connect(lake, spill=Path(spill), memory_limit=MEMORY_LIMIT) as db:
-                return _write(db, path)
-        except duckdb.Error as error:
-            raise LakeError(
-                f"lake {lake.root}: its rows cannot be joined to a copy of `speech`: {error}. "
-                "Queries do without one; `clsp verify --deep` finds a damaged file"
-            ) from error
+    with lake.locked(LOCK), lake_errors(lake.root / TABLE):
+        for left in lake.root.glob(f"{SPILL}*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with _joining(lake) as db:
+            if views.is_ready(db) or (seq := views.newest(db)) is None:
+                return False
+            _write(lake, db, seq, "FROM speech", "overwrite")
+        faults.reach("maintain.copied")
+    return True
 
 
-def _write(db: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    if views.is_ready(db) or (seq := views.newest(db)) is None:
+def extend(lake: Lake) -> bool:
+    """Add to the copy, where there is one, what was committed since, if that is new recordings
+    alone: a run that adds some leaves the copy the newest. Says whether the copy is.
+
+    Raises LakeError; LakeBusy where another process is making it.
+    """
+    if lake.ready() is None:
         return False
-    rows = db.sql(f"SELECT {seq}::BIGINT AS {schemas.AS_OF}, * FROM speech")
+    with lake.locked(LOCK, wait_s=0), lake_errors(lake.root / TABLE), _joining(lake) as db:
+        copy, seq = lake.ready(), views.newest(db)
+        if copy is None or seq is None or views.is_ready(db):
+            return copy is not None
+        since = "SELECT archive, uri FROM history WHERE seq"
+        replaced = f"{since} > {copy.seq} INTERSECT {since} <= {copy.seq} AND state = 'tagged'"
+        if copy.schema.names != [schemas.AS_OF, *_columns(db)] or _any(db, replaced):
+            return False
+        fresh = f"FROM ({views.joined(db)}) WHERE (archive, uri) IN ({since} > {copy.seq})"
+        if _any(db, fresh):  # else no row would tell that the copy is of later
+            _write(lake, db, seq, fresh, "append")
+    copy = lake.ready()
+    return copy is not None and copy.seq == seq
+
+
+@contextmanager
+def _joining(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix=SPILL, dir=lake.root) as spill,
+            connect(lake, spill=Path(spill), memory_limit=MEMORY_LIMIT) as db,
+        ):
+            yield db
+    except duckdb.Error as error:
+        raise LakeError(
+            f"lake {lake.root}: its rows cannot be joined to a copy of `speech`: {error}. Queries "
+            "do without one; `clsp verify --deep` finds a damaged file"
+        ) from error
+
+
+def _write(
+    lake: Lake,
+    db: duckdb.DuckDBPyConnection,
+    seq: int,
+    rows: str,
+    mode: Literal["overwrite", "append"],
+) -> None:
+    selected = db.sql(f"SELECT {seq}::BIGINT AS {schemas.AS_OF}, * {rows}")
     write_deltalake(
-        path.as_uri(),
-        rows.to_arrow_reader(BATCH_ROWS),
-        mode="overwrite",
-        schema_mode="overwrite",
+        (lake.root / TABLE).as_uri(),
+        selected.to_arrow_reader(BATCH_ROWS),
+        mode=mode,
+        schema_mode="overwrite" if mode == "overwrite" else None,
         target_file_size=FILE_BYTES,
         writer_properties=writer_properties(TABLE, ROWS_PER_GROUP),
     )
-    faults.reach("maintain.copied")
-    return True
+
+
+def _columns(db: duckdb.DuckDBPyConnection) -> list[str]:
+    return [name for name, *_ in db.execute("DESCRIBE speech").fetchall()]
+
+
+def _any(db: duckdb.DuckDBPyConnection, query: str) -> bool:
+    return bool(db.execute(f"SELECT EXISTS ({query})").fetchall()[0][0])

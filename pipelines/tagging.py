@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines import faults
+from pipelines import faults, ready
 from pipelines.archive import FileEntry
-from pipelines.errors import FailureKind, LakeError, RecordingError
+from pipelines.errors import FailureKind, LakeBusy, LakeError, RecordingError
 from pipelines.executors import OnFile, executor, ignore_file
 from pipelines.jobs import Chunk, ChunkResult, Outcome, recordings_table
 from pipelines.known import Adopter, gone
@@ -181,7 +181,16 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
             },
         )
         faults.reach("run.done")
+        _extend_copy(lake)
     return report
+
+
+def _extend_copy(lake: Lake) -> None:
+    """Queries answer without the copy, only later: the run is done."""
+    try:
+        ready.extend(lake)
+    except (LakeError, LakeBusy) as error:
+        _log.warning("the copy of `speech` is left as it was: %s", error)
 
 
 def tag(

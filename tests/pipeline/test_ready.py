@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipelines import maintain, query, ready, schemas, search, views
-from pipelines.errors import LakeError
+from pipelines import maintain, query, ready, schemas, search, tagging, views
+from pipelines.errors import LakeBusy, LakeError
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
 from pipelines.settings import TagSettings
@@ -93,10 +93,13 @@ def test_what_is_committed_since_is_seen_at_once(tmp_path):
     assert ready.refresh(lake) and is_ready(lake) and rows(lake.root, VIEWS) == then
 
 
+STEPS = ["commit", "commit", "again", "extend", "extend", "refresh", "maintain"]
+
+
 @hypothesis_settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(steps=st.lists(st.sampled_from(["commit", "again", "refresh", "maintain"]), max_size=7))
+@given(steps=st.lists(st.sampled_from(STEPS), max_size=8))
 def test_whatever_happens_speech_is_the_join(tmp_path_factory, steps):
     where = tmp_path_factory.mktemp("steps")
     lake = Lake(where / "lake", create=True)
@@ -112,13 +115,50 @@ def test_whatever_happens_speech_is_the_join(tmp_path_factory, steps):
             tables["recordings"] = recordings.set_column(at, recordings.schema.field(at), uris)
             lake.commit(tables, ledger)
         elif step == "refresh":
-            ready.refresh(lake)
+            assert ready.refresh(lake) or is_ready(lake)
+        elif step == "extend":
+            assert ready.extend(lake) == is_ready(lake)
         else:
             maintain.maintain(lake)
     with connect(lake) as db:
         shown = Counter(map(str, arrow(db, "FROM speech").to_pylist()))
         wanted = Counter(map(str, arrow(db, views.joined(db)).to_pylist()))
     assert shown == wanted
+    assert [found for found in verify(lake) if found.count] == []
+
+
+def test_a_run_that_only_adds_keeps_it_the_newest(tmp_path):
+    archive = tmp_path / "archive"
+    make_archive(archive)
+    lake = Lake(tmp_path / "lake", create=True)
+    settings = TagSettings(str(archive), str(lake.root), **SETTINGS)
+    tag(settings)
+    assert not (lake.root / schemas.READY).exists()  # who never maintains has no copy
+    ready.refresh(lake)
+    there = len(query.run(lake, "FROM speech"))
+    some = next(path for path in sorted(archive.rglob("*.wav")))
+    shutil.copy(some, archive / "one-more.wav")
+    (archive / "no-audio.wav").write_bytes(b"nothing")
+    done = tag(settings)
+    assert (done.tagged, done.failed) == (1, 1)
+    assert is_ready(lake) and len(query.run(lake, "FROM speech")) > there
+    assert rows(lake.root, VIEWS) == of_join(lake, tmp_path / "other")
+    assert not ready.refresh(lake)
+    (archive / "one-more.wav").unlink()
+    assert tag(settings).gone == 1
+    assert not is_ready(lake)
+    assert len(query.run(lake, "FROM speech")) == there
+
+
+def test_a_run_does_not_wait_for_who_makes_it(small, caplog):
+    ready.refresh(small)
+    small.commit(*chunk(7))
+    with small.locked(ready.LOCK), pytest.raises(LakeBusy):
+        ready.extend(small)
+    assert not is_ready(small)
+    with small.locked(ready.LOCK):
+        tagging._extend_copy(small)
+    assert "left as it was" in caplog.text
 
 
 def test_nothing_is_done_twice_and_nothing_where_there_is_nothing(small, tmp_path):
@@ -177,10 +217,10 @@ def test_a_join_that_does_not_fit_in_memory_goes_to_disk_and_leaves_nothing(smal
     spills: list[str] = []
     real = ready._write
 
-    def look(db: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    def look(lake: Lake, db: duckdb.DuckDBPyConnection, *given: object) -> None:
         settings = "SELECT current_setting('temp_directory'), current_setting('memory_limit')"
         spills.extend(map(str, db.execute(settings).fetchall()[0]))
-        return real(db, path)
+        real(lake, db, *given)
 
     monkeypatch.setattr(ready, "_write", look)
     ready.refresh(small)
