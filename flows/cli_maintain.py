@@ -28,6 +28,7 @@ def maintain(
 ) -> None:
     """Put small files together, delete those that nobody needs any more, shorten the log, verify.
 
+    Copies `speech` to one wide table, which queries read in its place while it is up to date.
     Queries answer as before, and runs may go on meanwhile: commits wait for one table at a time.
     Exits 1 if verify finds something wrong.
     """

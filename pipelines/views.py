@@ -93,13 +93,9 @@ def newest(db: duckdb.DuckDBPyConnection) -> int | None:
 
 def is_ready(db: duckdb.DuckDBPyConnection) -> bool:
     """Whether `speech` is read from its copy."""
-    return _is_view(db, schemas.READY)
-
-
-def _is_view(db: duckdb.DuckDBPyConnection, stored: str) -> bool:
     [(count,)] = db.execute(
         "SELECT count(*) FROM duckdb_views() WHERE schema_name = 'stored' AND view_name = ?",
-        [stored],
+        [schemas.READY],
     ).fetchall()
     return bool(count)
 
