@@ -4,6 +4,8 @@
     model = clsp.load("tiny")                 # in the package; also "yfyeung/CLSP" or a folder
     audio_embedding, text_embedding, logit_scale = model(audio, audio_lens, text)
 
+`load` gives an `Embedder`; a `CLSPModel` is one that is a transformers model too.
+
 Importing this package costs milliseconds: torch and transformers load with the first name used.
 It also lets `transformers.AutoModel.from_pretrained(folder)` and `AutoConfig` find these classes
 without `trust_remote_code`, whichever of the two packages is imported first.
@@ -18,6 +20,7 @@ import wrapt
 if TYPE_CHECKING:
     from clsp.checkpoint import load as load
     from clsp.config import CLSPConfig as CLSPConfig
+    from clsp.embedder import Embedder as Embedder
     from clsp.model import CLSPModel as CLSPModel
 
 __version__ = "0.1.0"
@@ -36,8 +39,9 @@ _HOME = {
     "load": "clsp.checkpoint",
     "CLSPConfig": "clsp.config",
     "CLSPModel": "clsp.model",
+    "Embedder": "clsp.embedder",
 }
-__all__ = ["CLSPConfig", "CLSPModel", "__version__", "load"]
+__all__ = ["CLSPConfig", "CLSPModel", "Embedder", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,9 +7,7 @@ Hub access is huggingface_hub's: `HF_HUB_OFFLINE=1`, `HF_HOME` and `HF_TOKEN` me
 mean, and files in its cache are used without a network.
 """
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +16,10 @@ from clsp.errors import CheckpointMismatch, ModelNotFound
 
 if TYPE_CHECKING:
     from clsp.config import CLSPConfig
-    from clsp.model import CLSPModel
+    from clsp.embedder import Embedder
 
 ASSETS = Path(__file__).parent / "assets"
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -87,8 +85,8 @@ def load(
     device: str = "cpu",
     dtype: Any = None,
     precision: str | None = None,
-) -> "CLSPModel":
-    """A CLSPModel ready to use: weights checked and complete, in eval mode.
+) -> "Embedder":
+    """An Embedder ready to use: weights checked and complete, in eval mode.
 
     name: see `resolve`. dtype: float32 unless given. precision: one of PRECISIONS makes the speech
     encoder as fast as it gets in it, and fit for nothing but embedding; without one it is as
@@ -101,21 +99,18 @@ def load(
     import torch
     from safetensors import SafetensorError
 
-    from clsp.model import CLSPModel
+    from clsp.embedder import Embedder
 
     checkpoint = resolve(name)
     try:
-        with _quietly():
-            model = CLSPModel.from_pretrained(
-                checkpoint.folder, dtype=dtype or torch.float32, local_files_only=True
-            )
+        model = Embedder.read(checkpoint.folder, dtype or torch.float32)
     except (SafetensorError, OSError) as error:  # cut off, empty, a pointer to large storage
         raise CheckpointMismatch(
             f"{CONFIG} or {WEIGHTS} in {checkpoint.folder} cannot be read ({error}): download it "
             "again, whole"
         ) from error
     model.checkpoint = checkpoint
-    model = model.to(device).eval()
+    model = model.to(device)
     if precision is not None:
         from clsp.packed import prepare
 
@@ -126,7 +121,7 @@ def load(
 def own_tokenizer(config: "CLSPConfig") -> Path | None:
     """The folder the model came from, where a tokenizer lies beside the weights."""
     folder = Path(config._name_or_path)
-    return folder if config._name_or_path and (folder / "tokenizer.json").is_file() else None
+    return folder if config._name_or_path and (folder / TOKENIZER).is_file() else None
 
 
 def load_tokenizer(config: "CLSPConfig") -> Any:
@@ -200,19 +195,3 @@ def sha256(*paths: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """No progress bar for a file on disk, no report of what a CheckpointMismatch says better."""
-    from transformers.utils import logging
-
-    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if shown:
-            logging.enable_progress_bar()

@@ -12,20 +12,45 @@ from clsp.errors import CheckpointMismatch
 
 Stacks = Any  # list[int] once made; may be given as a list, a comma-separated string or an int
 
-# roberta-base, the published text encoder (FacebookAI/roberta-base, config.json).
-ROBERTA_BASE = {
-    "vocab_size": 50265,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 514,
-    "type_vocab_size": 1,
-    "layer_norm_eps": 1e-5,
-    "pad_token_id": 1,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
+
+class TextConfig(PreTrainedConfig):
+    """Architecture of the text encoder, by the names of transformers' RobertaConfig. The defaults
+    are the published model's (FacebookAI/roberta-base, config.json).
+
+    Why not RobertaConfig: importing that imports every model class of transformers.
+    """
+
+    model_type = "roberta"
+
+    vocab_size: int = 50_265
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3_072
+    max_position_embeddings: int = 514
+    type_vocab_size: int = 1
+    layer_norm_eps: float = 1e-5
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1  # training only, as the next two
+    attention_probs_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+    pad_token_id: int = 1
+    bos_token_id: int = 0
+    eos_token_id: int = 2
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.hidden_act != "gelu":
+            raise CheckpointMismatch(
+                f"config.json says text_config.hidden_act={self.hidden_act!r}; this "
+                "implementation computes the published RoBERTa, whose is 'gelu'"
+            )
+        if self.hidden_size % self.num_attention_heads:
+            raise CheckpointMismatch(
+                f"config: text_config.hidden_size {self.hidden_size} is not a multiple of its "
+                f"num_attention_heads {self.num_attention_heads}"
+            )
+        super().__post_init__(**kwargs)
+
 
 # One value per stack of the encoder; a single value stands for all of them.
 PER_STACK = (
@@ -64,7 +89,7 @@ class CLSPConfig(PreTrainedConfig):
     """
 
     model_type = "clsp"
-    sub_configs = {"text_config": AutoConfig}  # noqa: RUF012  (transformers' own convention)
+    sub_configs = {"text_config": TextConfig}  # noqa: RUF012  (transformers' own convention)
 
     feature_dim: int = 128  # mel bins
     frontend_channels: Stacks = (8, 32, 128)  # of the three convolutions
@@ -88,12 +113,11 @@ class CLSPConfig(PreTrainedConfig):
     text_config: dict[str, Any] | PreTrainedConfig | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        # Not at the top: transformers' lazy modules cannot load it while the Auto classes load us.
-        from transformers.models.roberta.configuration_roberta import RobertaConfig
-
-        if not isinstance(self.text_config, RobertaConfig):
-            given = {k: v for k, v in (self.text_config or {}).items() if k != "model_type"}
-            self.text_config = RobertaConfig(**{**ROBERTA_BASE, **given})
+        if not isinstance(self.text_config, TextConfig):
+            given = self.text_config or {}
+            given = given.to_dict() if isinstance(given, PreTrainedConfig) else dict(given)
+            given.pop("model_type", None)
+            self.text_config = TextConfig(**given)
         stacks = len(_ints(self.downsampling_factor))
         for name in PER_STACK:
             setattr(self, name, _per_stack(name, getattr(self, name), stacks))

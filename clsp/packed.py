@@ -26,13 +26,13 @@ from clsp.zipformer import (
 )
 
 if TYPE_CHECKING:
-    from clsp.model import CLSPModel
+    from clsp.embedder import Embedder
 
 TILE = 1 << 20  # numbers in the hidden layer of a feed-forward at a time: they stay in the cache
 INT8_MAX = 127.0
 
 
-def prepare(model: "CLSPModel", precision: str) -> None:
+def prepare(model: "Embedder", precision: str) -> None:
     """Have the model's speech encoder compute in this precision, as fast as its device can.
 
     float32: the published answers. bfloat16: all but the front end, which would lose what is soft

@@ -20,7 +20,7 @@ from clsp.training.heldout_wording import QUESTIONS, Question, heldout
 from clsp.training.wording import PROMPTS
 
 if TYPE_CHECKING:
-    from clsp.model import CLSPModel
+    from clsp.embedder import Embedder
 
 Z_95 = 1.959964  # of the normal distribution, two-sided
 BATCH_S = 120  # seconds of audio embedded at once, padding included
@@ -101,7 +101,7 @@ class Row:
 
 @torch.inference_mode()
 def perturbed(
-    model: "CLSPModel",
+    model: "Embedder",
     clips: Sequence[np.ndarray],
     seed: int = 0,
     on_clip: Callable[[], object] = lambda: None,
@@ -188,7 +188,7 @@ def wilson(right: int, n: int) -> Estimate:
 
 
 @torch.inference_mode()
-def embed(model: "CLSPModel", clips: Sequence[np.ndarray]) -> np.ndarray:
+def embed(model: "Embedder", clips: Sequence[np.ndarray]) -> np.ndarray:
     """Clips (samples,) of any lengths to embeddings (n, joint_dim), in the order given; batches of
     like lengths."""
     if not clips:
@@ -234,7 +234,7 @@ class Worded:
 
 @torch.inference_mode()
 def worded(
-    model: "CLSPModel",
+    model: "Embedder",
     vectors: np.ndarray,
     labels: Sequence[dict[str, str]],
     speakers: Sequence[str | None],
@@ -260,7 +260,7 @@ def _place(question: Question, known: dict[str, str]) -> int:
 
 
 def _worded(
-    model: "CLSPModel",
+    model: "Embedder",
     name: str,
     question: Question,
     vectors: np.ndarray,

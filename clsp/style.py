@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clsp.embedder import Embedder
 from clsp.metrics import Correlation, correlation
-from clsp.model import CLSPModel
 
 
 @torch.inference_mode()
-def similarity(model: CLSPModel, audio: Tensor, descriptions: Sequence[str]) -> Tensor:
+def similarity(model: Embedder, audio: Tensor, descriptions: Sequence[str]) -> Tensor:
     """Audio embeddings (n, dim) and m descriptions to cosines (n, m), in [-1, 1]."""
     return audio @ model.embed_text(descriptions).T
 

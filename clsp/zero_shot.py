@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clsp.embedder import Embedder
 from clsp.errors import InputError
-from clsp.model import CLSPModel
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _require_lists(prompts: Mapping[str, Sequence[str]]) -> None:
 
 
 @torch.inference_mode()
-def classifier(model: CLSPModel, prompts: Mapping[str, Sequence[str]]) -> Tensor:
+def classifier(model: Embedder, prompts: Mapping[str, Sequence[str]]) -> Tensor:
     """Prompts per label to a matrix (k, joint_dim), one L2-normalised row per label."""
     _require_lists(prompts)
     flat = [prompt for words in prompts.values() for prompt in words]

@@ -20,7 +20,7 @@ from pipelines.taxonomy import Taxonomy
 from pipelines.worker import Worker
 
 if TYPE_CHECKING:
-    from clsp.model import CLSPModel
+    from clsp.embedder import Embedder
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Embedded:
     """Segments of some files. spans: uri, start_s, end_s; vectors: (n, dim), in the same order.
     failures, and warnings of what was read in part: uri, error_kind, error_message."""
 
-    model: "CLSPModel"
+    model: "Embedder"
     spans: pa.Table
     vectors: np.ndarray
     failures: pa.Table

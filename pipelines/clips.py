@@ -22,7 +22,7 @@ from pipelines.worker import Worker
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from clsp.model import CLSPModel
+    from clsp.embedder import Embedder
 
 NO_WINDOWS = " Use --segments windows."  # the advice of `clsp tag`, which is of no use here
 
@@ -40,7 +40,7 @@ class Clips:
     """items: those that could be embedded, in the order given; vectors: (n, dim), one for each.
     failures: the others, with uri, start_s, end_s, error_kind, error_message."""
 
-    model: "CLSPModel"
+    model: "Embedder"
     model_key: str
     items: tuple[Item, ...]
     vectors: np.ndarray

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clsp.model import CLSPModel
+from clsp.embedder import Embedder
 from clsp.zero_shot import classifier, judge
 from pipelines import schemas
 from pipelines.errors import LakeError
@@ -57,7 +57,7 @@ def is_sure(margins: np.ndarray, min_margin: float) -> np.ndarray:
 class Labeller:
     """A taxonomy's prompts embedded once by one model, then applied to any number of segments."""
 
-    def __init__(self, model: CLSPModel, taxonomy: Taxonomy) -> None:
+    def __init__(self, model: Embedder, taxonomy: Taxonomy) -> None:
         import torch
 
         self.model, self.taxonomy = model, taxonomy

@@ -22,7 +22,7 @@ from pipelines.query import arrow, connect
 from pipelines.settings import check_precision
 
 if TYPE_CHECKING:
-    from clsp.model import CLSPModel
+    from clsp.embedder import Embedder
 
 BATCH_ROWS = 4_096  # 4 MiB of embeddings: no larger than a cache
 # How far a cosine in half precision may be off: the query and the sum are each rounded to 11 bits
@@ -31,7 +31,7 @@ HALF_ERROR = 2**-9
 CANDIDATES = 1_000  # at least; each is then looked for in `speech`
 
 
-def lake_model(lake: Lake, name: str | None = None, precision: str | None = None) -> "CLSPModel":
+def lake_model(lake: Lake, name: str | None = None, precision: str | None = None) -> "Embedder":
     """The model that the lake's recordings were embedded with; `name` where it was a folder. Where
     there are several, the one of most recordings, of those embedded in `precision`.
 
@@ -47,7 +47,7 @@ def lake_model(lake: Lake, name: str | None = None, precision: str | None = None
 
 
 def search(
-    lake: Lake, model: "CLSPModel", text: str, k: int = 10, precision: str | None = None
+    lake: Lake, model: "Embedder", text: str, k: int = 10, precision: str | None = None
 ) -> pa.Table:
     """The k segments most like `text`, best first: similarity (cosine), then speech's columns.
     Where the model embedded recordings in several precisions, those of `precision`, else of most.
@@ -190,7 +190,7 @@ def _keys(lake: Lake, db: duckdb.DuckDBPyConnection, precision: str | None) -> l
     )
 
 
-def _key_of(model: "CLSPModel", keys: list[str]) -> str:
+def _key_of(model: "Embedder", keys: list[str]) -> str:
     """The first of these keys that names this model, in whatever precision."""
     name, revision = model.checkpoint.name, model.checkpoint.revision
     for key in keys:

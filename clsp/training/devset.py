@@ -6,10 +6,9 @@ Knows a model and examples; nothing of training, epochs or files.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
+from clsp.embedder import Embedder
 from clsp.errors import InputError
-from clsp.model import CLSPModel
 from clsp.retrieval import both_directions
 from clsp.training import contrastive
 from clsp.training.batches import Example, Lost, whole
@@ -18,17 +17,8 @@ from clsp.training.options import TrainOptions
 TEXTS = 64  # read at once
 
 
-def tokens(model: CLSPModel, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Token ids and mask (n, longest), cut as `model.embed_text` does, on the model's device."""
-    longest = model.config.text_config.max_position_embeddings - 2
-    found = model.tokenizer(
-        list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt"
-    ).to(model.device)
-    return found["input_ids"], found["attention_mask"]
-
-
 def measure(
-    model: CLSPModel, dev: Sequence[Example], options: TrainOptions, lost: Lost
+    model: Embedder, dev: Sequence[Example], options: TrainOptions, lost: Lost
 ) -> dict[str, float]:
     """loss: symmetric InfoNCE of all clips at once. recall_at_1 and _10: mean of both directions.
 
@@ -49,7 +39,7 @@ def measure(
     written = list(unique)
     text = torch.cat(
         [
-            model.get_text_features(*tokens(model, written[i : i + TEXTS])).float()
+            model.get_text_features(*model.tokens(written[i : i + TEXTS])).float()
             for i in range(0, len(written), TEXTS)
         ]
     )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clsp.model import CLSPModel
+from clsp.embedder import Embedder
 from clsp.training import captions
 from clsp.training.dataset import Clips
 from clsp.training.wording import PROMPTS
@@ -37,7 +37,7 @@ def balanced_accuracy(answers: np.ndarray, truth: np.ndarray, classes: int) -> f
 
 
 @torch.inference_mode()
-def embed(model: CLSPModel, clips: Clips) -> Tensor:
+def embed(model: Embedder, clips: Clips) -> Tensor:
     """Embeddings of all clips, whole: (n, joint_dim)."""
     embeddings = torch.zeros(len(clips), model.config.joint_dim)
     for chosen, features, lengths in clips.batches(48):
@@ -64,7 +64,7 @@ def zero_shot(audio: Tensor, prompts: dict[str, Tensor], clips: Clips) -> dict[s
 
 
 @torch.inference_mode()
-def retrieval(model: CLSPModel, audio: Tensor, clips: Clips, seed: int = 0) -> dict[str, float]:
+def retrieval(model: Embedder, audio: Tensor, clips: Clips, seed: int = 0) -> dict[str, float]:
     """Text to speech R@1/5/10 among 100 clips of different descriptions, mean over draws."""
     rng = np.random.default_rng(seed)
     hits: dict[int, list[float]] = {1: [], 5: [], 10: []}
@@ -84,7 +84,7 @@ def retrieval(model: CLSPModel, audio: Tensor, clips: Clips, seed: int = 0) -> d
     return {f"R@{k}": round(float(np.mean(values)), 3) for k, values in hits.items()}
 
 
-def evaluate(model: CLSPModel, clips: Clips) -> dict[str, dict]:
+def evaluate(model: Embedder, clips: Clips) -> dict[str, dict]:
     """All measures of a model on one split."""
     audio = embed(model, clips)
     with torch.inference_mode():

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from clsp.embedder import Embedder
 from clsp.errors import InputError
-from clsp.model import CLSPModel
 from clsp.training.options import ModelOptions, TrainOptions
 
 PARTS: dict[str, tuple[str, ...]] = {
@@ -27,7 +27,7 @@ _SPEECH = re.compile(r"encoder\.encoders\.(\d+)\.(?:encoder\.)?layers\.(\d+)\.")
 _TEXT = re.compile(r"text_encoder\.encoder\.layer\.(\d+)\.")
 
 
-def freeze(model: CLSPModel, parts: Sequence[str]) -> list[nn.Module]:
+def freeze(model: Embedder, parts: Sequence[str]) -> list[nn.Module]:
     """Stop these parts from learning, all others learn; returns the frozen modules, whose dropout
     must be off too. Raises InputError when nothing is left to learn."""
     frozen = {module for part in parts for module in PARTS[part]}
@@ -63,7 +63,7 @@ def depth(name: str, layers: Sequence[int], text_layers: int) -> int:
     return 0
 
 
-def rates(model: CLSPModel, options: ModelOptions) -> dict[str, float]:
+def rates(model: Embedder, options: ModelOptions) -> dict[str, float]:
     """Of every learning parameter of `model.model`, the multiple of the learning rate it gets."""
     layers = model.config.num_encoder_layers
     text_layers = model.config.text_config.num_hidden_layers
@@ -81,7 +81,7 @@ def rates(model: CLSPModel, options: ModelOptions) -> dict[str, float]:
     return found
 
 
-def optimiser(model: CLSPModel, options: ModelOptions, train: TrainOptions) -> torch.optim.AdamW:
+def optimiser(model: Embedder, options: ModelOptions, train: TrainOptions) -> torch.optim.AdamW:
     """AdamW with a group per rate; each group's `scale` is its multiple. Biases, norms and scales
     do not decay."""
     parameters = dict(model.model.named_parameters())

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clsp.model import CLSPModel
+from clsp.embedder import Embedder
 from clsp.training import captions
 from clsp.training.captions import COLUMNS, FACTS
 from clsp.training.dataset import Clips
@@ -56,7 +56,7 @@ def optimiser(
     return step
 
 
-def hear(model: CLSPModel, clips: Clips, chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
+def hear(model: Embedder, clips: Clips, chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
     """Pooled audio (n, dim) of random crops.
 
     In single precision: under bfloat16 autocast more steps taught less of whispers and intonation
@@ -79,7 +79,7 @@ class Log:
                   f"{time.monotonic() - self.start:.0f} s", flush=True)  # fmt: skip
 
 
-def start_front_end(model: CLSPModel, mean: float, deviation: float) -> None:
+def start_front_end(model: Embedder, mean: float, deviation: float) -> None:
     """Begin as if features were standardised: the first convolution absorbs mean and scale.
 
     With channels last a step takes 14 % less on a CPU (depthwise convolutions, backward).
@@ -94,9 +94,7 @@ def start_front_end(model: CLSPModel, mean: float, deviation: float) -> None:
 # ---- phases ---------------------------------------------------------------------------------
 
 
-def learn_attributes(
-    model: CLSPModel, clips: Clips, steps: int, batch: int, seed: int
-) -> nn.Module:
+def learn_attributes(model: Embedder, clips: Clips, steps: int, batch: int, seed: int) -> nn.Module:
     """Phase 1: the speech encoder, through linear attribute heads. Returns those heads."""
     rng = np.random.default_rng([seed, 1])
     dim = model.config.hidden_size
@@ -125,7 +123,7 @@ def distract(text: str, words: list[str], rng: np.random.Generator) -> str:
     return f"{some} {text}" if rng.random() < 0.3 else f"{text} {some}"
 
 
-def read(model: CLSPModel, encode: Encode, texts: list[str], groups: int = 4) -> Tensor:
+def read(model: Embedder, encode: Encode, texts: list[str], groups: int = 4) -> Tensor:
     """Pooled texts (n, dim), read in groups of like length: most captions are short."""
     order = np.argsort([len(text) for text in texts], kind="stable")
     parts = [
@@ -136,7 +134,7 @@ def read(model: CLSPModel, encode: Encode, texts: list[str], groups: int = 4) ->
 
 
 def learn_text(
-    model: CLSPModel, encode: Encode, words: list[str], steps: int, batch: int, seed: int
+    model: Embedder, encode: Encode, words: list[str], steps: int, batch: int, seed: int
 ) -> None:
     """Phase 2: the text encoder, from captions of imagined clips: which facts are claimed?"""
     rng = np.random.default_rng([seed, 2])
@@ -168,7 +166,7 @@ def _said(claims: captions.Claims) -> captions.Claims:
 
 
 @torch.inference_mode()
-def pool(model: CLSPModel, clips: Clips, rounds: int = 1, seed: int = 0) -> Tensor:
+def pool(model: Embedder, clips: Clips, rounds: int = 1, seed: int = 0) -> Tensor:
     """Pooled audio of whole clips (1, n, dim); more rounds add random crops: (rounds, n, dim)."""
     rng = np.random.default_rng([seed, 9])
     pooled = torch.zeros(rounds, len(clips), model.config.hidden_size)
@@ -180,7 +178,7 @@ def pool(model: CLSPModel, clips: Clips, rounds: int = 1, seed: int = 0) -> Tens
     return pooled.clone()
 
 
-def normed_heads(model: CLSPModel) -> tuple[NormedHead, NormedHead]:
+def normed_heads(model: Embedder) -> tuple[NormedHead, NormedHead]:
     """The audio and the text head of a model, with BatchNorm around them while they train."""
     inner = model.model
     audio = NormedHead(
@@ -192,7 +190,7 @@ def normed_heads(model: CLSPModel) -> tuple[NormedHead, NormedHead]:
     return audio, text
 
 
-def plain_heads(model: CLSPModel) -> tuple[NormedHead, NormedHead]:
+def plain_heads(model: Embedder) -> tuple[NormedHead, NormedHead]:
     """The same without BatchNorm: once the heads have met, nothing collapses any more."""
     heads = normed_heads(model)
     for head in heads:
@@ -212,7 +210,7 @@ def prompts_of_all(rng: np.random.Generator, canonical: bool) -> tuple[list[str]
 
 
 def align(
-    model: CLSPModel, clips: Clips, encode: Encode, words: list[str], steps: int, batch: int,
+    model: Embedder, clips: Clips, encode: Encode, words: list[str], steps: int, batch: int,
     seed: int, pooled: Tensor | None, check: Callable[[int], None] | None = None,
     importance: Mapping[str, float] = IMPORTANCE,
 ) -> None:  # fmt: skip

@@ -22,7 +22,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from clsp.model import CLSPModel
+from clsp.embedder import Embedder
 from clsp.training.dataset import load
 from clsp.training.evaluate import evaluate
 from clsp.training.train import dev_score, encoder_of, joint, save, unrelated_words
@@ -33,9 +33,9 @@ IMPORTANCE = {"gender": 3.0, "whisper": 2.5, "rate": 2.0, "age": 2.0}
 MEAN, START = "mean", "start"
 
 
-def opened(folder: Path) -> tuple[CLSPModel, Tokenizer]:
+def opened(folder: Path) -> tuple[Embedder, Tokenizer]:
     """A model in float32 with its tokenizer. Raises ModelNotFound, CheckpointMismatch."""
-    model = CLSPModel.from_pretrained(folder).float().eval()
+    model = Embedder.read(folder)
     return model, Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 

@@ -14,16 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clsp.checkpoint import ASSETS, _quietly, load
+from clsp.checkpoint import ASSETS, load
 from clsp.config import CLSPConfig
-from clsp.model import CLSPModel
+from clsp.embedder import Embedder
 from clsp.training.checkpoints import flush
 
 FROM_SCRATCH = ("tiny-config", "xlarge-config")
 RECORD = "training.json"
 
 
-def start(init: str, seed: int = 0) -> CLSPModel:
+def start(init: str, seed: int = 0) -> Embedder:
     """A model by any name that `clsp.load` takes, or one with random weights: `tiny-config` (with
     the embedded model's tokenizer) or `xlarge-config`. No code from a hub is run.
 
@@ -33,13 +33,13 @@ def start(init: str, seed: int = 0) -> CLSPModel:
         return load(init)
     torch.manual_seed(seed)
     if init == "xlarge-config":
-        return CLSPModel(CLSPConfig.xlarge())
+        return Embedder(CLSPConfig.xlarge())
     config = CLSPConfig.from_pretrained(ASSETS / "tiny")
     config._name_or_path = str(ASSETS / "tiny")  # where its tokenizer lies
-    return CLSPModel(config)
+    return Embedder(config)
 
 
-def standardise(model: CLSPModel, features: Iterable[Tensor]) -> None:
+def standardise(model: Embedder, features: Iterable[Tensor]) -> None:
     """For random weights: the first convolution takes features (frames, 128) as if their mean were
     0 and their deviation 1. Without, everything is alike from the first step on."""
     seen = torch.cat(list(features))
@@ -49,21 +49,20 @@ def standardise(model: CLSPModel, features: Iterable[Tensor]) -> None:
         first.bias -= first.weight.sum(dim=(1, 2, 3)) * seen.mean()
 
 
-def revision(model: CLSPModel, init: str) -> str:
+def revision(model: Embedder, init: str) -> str:
     """What the weights were at the start."""
     checkpoint = getattr(model, "checkpoint", None)
     return f"{checkpoint.name}@{checkpoint.revision}" if checkpoint else f"{init}@random"
 
 
-def export(model: CLSPModel, out: Path, notes: dict[str, Any]) -> None:
+def export(model: Embedder, out: Path, notes: dict[str, Any]) -> None:
     """Write a folder that `clsp.load` takes, weights in float32, and the record of its training.
     Each file is put in place whole, the weights before the record; other files in `out` stay."""
     out.mkdir(parents=True, exist_ok=True)
     _ = model.tokenizer  # so that it is saved, wherever it came from
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
         folder = Path(name)
-        with _quietly():
-            model.save_pretrained(folder)
+        model.save_pretrained(folder)
         for path in sorted(folder.iterdir()):
             path.chmod(0o644)
             flush(path)

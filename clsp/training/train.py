@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from clsp.config import CLSPConfig
-from clsp.model import CLSPModel
+from clsp.embedder import Embedder
 from clsp.training import captions, losses, phases
 from clsp.training.dataset import Clips, load
 from clsp.training.evaluate import balanced_accuracy, evaluate
@@ -91,12 +91,12 @@ def heads_accuracy(heads: nn.Module, pooled: torch.Tensor, clips: Clips) -> dict
     return found
 
 
-def _state(model: CLSPModel) -> dict[str, torch.Tensor]:
+def _state(model: Embedder) -> dict[str, torch.Tensor]:
     """A copy of all weights."""
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def save(model: CLSPModel, tokenizer: Tokenizer, notes: dict, out: Path) -> None:
+def save(model: Embedder, tokenizer: Tokenizer, notes: dict, out: Path) -> None:
     """Write the model's files, each put in place whole; other files in `out` stay."""
     with tempfile.TemporaryDirectory(dir=_made(out).parent, prefix=".tiny-") as name:
         folder = Path(name)
@@ -136,7 +136,7 @@ def dev_score(measured: dict) -> float:
 
 
 def joint(
-    model: CLSPModel, clips: Clips, dev: Clips, encode: phases.Encode, words: list[str],
+    model: Embedder, clips: Clips, dev: Clips, encode: phases.Encode, words: list[str],
     steps: int, seed: int, importance: Mapping[str, float] = losses.IMPORTANCE,
 ) -> int:  # fmt: skip
     """Phase 4; `model` is left as it was at the step that is best on the dev voices, 0 before the
@@ -168,7 +168,7 @@ def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
     print(f"seed {seed}: {len(clips)} clips to learn from, {len(dev)} dev clips", flush=True)
     tokenizer = make_tokenizer(seed)
     encode, words = encoder_of(tokenizer), unrelated_words()
-    model = CLSPModel(CLSPConfig.tiny(text_config={"vocab_size": tokenizer.get_vocab_size()}))
+    model = Embedder(CLSPConfig.tiny(text_config={"vocab_size": tokenizer.get_vocab_size()}))
     save_tokenizer(tokenizer, run)
     model.config._name_or_path = str(run)  # where the model finds its tokenizer
     sample = clips.frames[:100_000].astype(np.float32)

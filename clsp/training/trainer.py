@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from clsp.embedder import Embedder
 from clsp.errors import InputError, TrainingCollapsed
-from clsp.model import CLSPModel
 from clsp.training import checkpoints, contrastive, devset, optimise, parallel, start
 from clsp.training.batches import Batch, Batches, Example, Lost
 from clsp.training.options import MAY_CHANGE, ModelOptions, TrainOptions
@@ -40,7 +40,7 @@ Say = Callable[[dict[str, Any]], None]
 class Both(nn.Module):
     """Both encoders in one call, which is what DistributedDataParallel wants to wrap."""
 
-    def __init__(self, model: CLSPModel) -> None:
+    def __init__(self, model: Embedder) -> None:
         super().__init__()
         self.inner = model.model
 
@@ -61,7 +61,7 @@ class Trainer:
     training.json, and a run is resumed only on the same. `say` is told of every logged step."""
 
     def __init__(
-        self, model: CLSPModel, train: Sequence[Example], dev: Sequence[Example],
+        self, model: Embedder, train: Sequence[Example], dev: Sequence[Example],
         options: TrainOptions, out: Path, *, model_options: ModelOptions | None = None,
         device: str = "cpu", provenance: dict[str, Any] | None = None, say: Say = lambda line: None,
     ) -> None:  # fmt: skip
@@ -156,7 +156,7 @@ class Trainer:
             audio, text, scale = self.both(
                 batch.features.to(self.device),
                 batch.lengths.to(self.device),
-                *devset.tokens(self.model, flat),
+                *self.model.tokens(flat),
             )
         rows = torch.stack([audio.float(), *text.float().chunk(each)], dim=1)
         rows = parallel.gather_rows(rows)  # (clips of the whole batch, 1 + texts of each, dim)

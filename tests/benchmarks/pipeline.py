@@ -6,7 +6,8 @@
 the bare encoder does with their features, decoded and ideally sorted beforehand; CPU time on one
 thread. The published size with random weights, and the embedded model. `ray`: the same of its
 executor over that of this process, by the clock. `start-up`: a whole `clsp tag` of one short file,
-over a bare `import torch`, CPU time.
+over a bare `import torch`, CPU time. `memory to load`: the most that a process ever had resident,
+PyTorch and all, over the weights' file.
 """
 
 import argparse
@@ -26,7 +27,8 @@ import soundfile
 import torch
 
 import clsp
-from clsp import CLSPConfig, CLSPModel
+from clsp import CLSPConfig, Embedder
+from clsp.checkpoint import PRECISIONS
 from clsp.features import fbank
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag
@@ -57,7 +59,7 @@ def archives(folder: Path, clips: int) -> list[torch.Tensor]:
 
 
 @torch.inference_mode()
-def bare(model: CLSPModel, features: list[torch.Tensor]) -> None:
+def bare(model: Embedder, features: list[torch.Tensor]) -> None:
     for group in sorted_batches([len(each) for each in features]):
         model.embed_features([features[i] for i in group])
 
@@ -137,10 +139,19 @@ def published_size(folder: Path) -> str:
     config = CLSPConfig(
         text_config=tiny.config.text_config, text_encoder_dim=tiny.config.text_encoder_dim
     )
-    model = CLSPModel(config)
+    model = Embedder(config)
     model.__dict__["tokenizer"] = tiny.tokenizer
     model.save_pretrained(folder)
     return str(folder)
+
+
+def load_memory(folder: str, precision: str) -> list[float]:
+    code = (
+        f"import resource, clsp; clsp.load({folder!r}, precision={precision!r}); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return [int(done.stdout) * 1024 / Path(folder, "model.safetensors").stat().st_size]
 
 
 def row(name: str, found: list[float]) -> dict[str, object]:
@@ -159,6 +170,10 @@ def measured(precision: str = "int8", clips: int = 24) -> list[dict[str, object]
     with tempfile.TemporaryDirectory(prefix="clsp-bench-") as folder:
         model = published_size(Path(folder, "model"))
         found.append(row(f"steady, XLarge in {precision}", steady(model, precision, clips, 1)))
+        found += [
+            row(f"memory to load, XLarge in {each}", load_memory(model, each))
+            for each in PRECISIONS
+        ]
     return found
 
 

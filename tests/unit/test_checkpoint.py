@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModel
 import clsp
 from clsp import CLSPConfig, CLSPModel, checkpoint
 from clsp.checkpoint import PUBLISHED, TOKENIZER_REPO, TOKENIZER_REVISION, load_tokenizer, resolve
+from clsp.embedder import Embedder
 from clsp.errors import CheckpointMismatch, ModelNotFound
 
 UNEVEN = Path(__file__).parents[1] / "data" / "golden" / "uneven"
@@ -274,8 +275,9 @@ def test_code_in_the_repository_is_never_run(cache: Path, monkeypatch: pytest.Mo
     snapshot = put(cache, NAME, revision, with_code(golden_files()))
     hashes = {name: checkpoint.sha256(snapshot / name) for name in golden_files()}
     monkeypatch.setitem(PUBLISHED, NAME, checkpoint.Published(revision, hashes))
-    for model in (clsp.load(NAME), clsp.load(snapshot), AutoModel.from_pretrained(snapshot)):
-        assert type(model) is CLSPModel
+    doors = (clsp.load(NAME), clsp.load(snapshot), AutoModel.from_pretrained(snapshot))
+    for model, kind in zip(doors, (Embedder, Embedder, CLSPModel), strict=True):
+        assert type(model) is kind
     assert type(AutoConfig.from_pretrained(snapshot)) is CLSPConfig
 
 

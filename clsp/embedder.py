@@ -1,0 +1,252 @@
+"""Embedder: speech and text to L2-normalised embeddings in one space.
+
+Composes the Zipformer speech encoder, RoBERTa and the projection heads, in the published
+parameter layout. Knows a folder's files; not where they come from (see checkpoint.py), nor
+transformers' models (see model.py): this is what a run loads, and it should load at once.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clsp.checkpoint import TOKENIZER, WEIGHTS, own_tokenizer
+from clsp.config import CLSPConfig
+from clsp.errors import InputError
+from clsp.features import fbank, pad_features
+from clsp.roberta import Roberta
+from clsp.weights import bare, fill, write
+from clsp.zipformer import FrontEnd, Zipformer, valid_frames
+
+PREFIX = "model."  # of the published checkpoint's tensors
+
+
+class Head(nn.Module):
+    """Linear, ReLU, dropout, Linear; `sequential.0` and `.3` in the checkpoint."""
+
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.sequential = nn.Sequential(
+            nn.Linear(dim, dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(dim, dim)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.sequential(x)
+
+
+class DualEncoder(nn.Module):
+    """The published parameters, from features and token ids to embeddings."""
+
+    def __init__(self, config: CLSPConfig) -> None:
+        super().__init__()
+        joint = config.joint_dim
+        self.encoder_embed = FrontEnd(config)
+        self.encoder = Zipformer(config)
+        self.audio_projection = _projection(config.hidden_size, joint)
+        self.audio_transform = Head(joint, config.projection_dropout)
+        self.text_encoder = Roberta(config.text_config)
+        self.text_projection = _projection(config.text_encoder_dim, joint)
+        self.text_transform = Head(joint, config.projection_dropout)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(config.logit_scale_init)))
+
+    def pooled_audio(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Features (n, frames, 128), lengths (n,) to the mean output frame (n, hidden_size)."""
+        x, lengths = self.encoder_embed(features.to(self.encoder_embed.dtype), lengths)
+        x, lengths = self.encoder(x.to(self.encoder.dtype), lengths)
+        x = x.float() * valid_frames(lengths, x.shape[1])[..., None]
+        return (x.sum(dim=1) / lengths[:, None]).to(self.logit_scale.dtype)
+
+    def audio_head(self, pooled: Tensor) -> Tensor:
+        return F.normalize(self.audio_transform(self.audio_projection(pooled)), dim=-1)
+
+    def text_pooled(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids (n, tokens) to RoBERTa's pooled `<s>` (n, text_encoder_dim)."""
+        return self.text_encoder(input_ids, attention_mask)
+
+    def text_head(self, pooled: Tensor) -> Tensor:
+        return F.normalize(self.text_transform(self.text_projection(pooled)), dim=-1)
+
+
+def _projection(dim: int, joint: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(dim, joint), nn.ReLU(), nn.Linear(joint, joint))
+
+
+class Embedder(nn.Module):
+    """The published model's interface.
+
+        audio_embedding, text_embedding, logit_scale = model(audio, audio_lens, text)
+
+    Embeddings are L2-normalised, so a dot product is a cosine. A clip's embedding does not depend
+    on the batch it comes in.
+    """
+
+    def __init__(self, config: CLSPConfig) -> None:
+        super().__init__()
+        self.config: Any = config  # a CLSPConfig, whose text_config is one by now
+        self.precision: str | None = None  # as clsp.load was asked for one
+        self.model = DualEncoder(config)
+
+    @classmethod
+    def read(cls, folder: Path, dtype: torch.dtype = torch.float32) -> Self:
+        """A folder's `config.json` and `model.safetensors`, in eval mode, on the CPU.
+
+        Raises CheckpointMismatch for any missing, unexpected or misshapen tensor; SafetensorError
+        or OSError for a file that cannot be read.
+        """
+        config = CLSPConfig.from_pretrained(folder, local_files_only=True)
+        config._name_or_path = str(folder)  # where its tokenizer lies
+        with bare():
+            made = cls(config)
+        fill(made.model, folder / WEIGHTS, PREFIX, dtype)
+        return made.eval()
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.logit_scale.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the text encoder and the heads."""
+        return self.model.logit_scale.dtype
+
+    # ---- speech -----------------------------------------------------------------------------
+
+    def get_audio_features(self, audio: Tensor, audio_lens: Tensor | None = None) -> Tensor:
+        """Padded waveforms (n, samples), 16 kHz mono float in [-1, 1], and their lengths (n,) in
+        samples, to L2-normalised embeddings (n, joint_dim).
+
+        Raises InputError for a wrong shape, or a clip under 1,360 samples (85 ms).
+        """
+        if audio.ndim != 2:
+            raise InputError(f"audio of shape {tuple(audio.shape)}: expected (n, samples)")
+        n, samples = audio.shape
+        lengths = [samples] * n if audio_lens is None else [int(length) for length in audio_lens]
+        if len(lengths) != n or not all(0 <= length <= samples for length in lengths):
+            raise InputError(
+                f"audio_lens {lengths[:8]} for audio of shape {(n, samples)}: expected one length "
+                "per clip, in samples, none longer than the batch"
+            )
+        return self.embed_audio(
+            [clip[:length] for clip, length in zip(audio, lengths, strict=True)]
+        )
+
+    def embed_audio(self, clips: Sequence[Tensor | np.ndarray]) -> Tensor:
+        """Clips (samples,) of any lengths, 16 kHz mono, to embeddings (n, joint_dim), as one batch.
+
+        Raises InputError for a wrong shape, or a clip under 1,360 samples (85 ms).
+        """
+        return self.embed_features([fbank(torch.as_tensor(clip).to(self.device)) for clip in clips])
+
+    def embed_features(self, features: Sequence[Tensor]) -> Tensor:
+        """Clips of log-mel features (frames, 128) to embeddings (n, joint_dim), as one batch."""
+        padded, lengths = pad_features(features)
+        pooled = self.model.pooled_audio(padded.to(self.device), lengths.to(self.device))
+        return self.model.audio_head(pooled)
+
+    # ---- text -------------------------------------------------------------------------------
+
+    def get_text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Token ids (n, tokens) to L2-normalised embeddings (n, joint_dim).
+
+        Without a mask, padding tokens are masked: RoBERTa's answer is wrong when they are not.
+        """
+        if attention_mask is None:
+            attention_mask = (input_ids != self.config.text_config.pad_token_id).long()
+        return self.model.text_head(self.model.text_pooled(input_ids, attention_mask))
+
+    def embed_text(self, text: Sequence[str]) -> Tensor:
+        """Strings to embeddings (n, joint_dim). Texts past the model's length are cut at the end.
+
+        Raises ModelNotFound when the tokenizer's files are not at hand.
+        """
+        if isinstance(text, str) or not text:
+            raise InputError(f"text {text!r}: expected a non-empty list of strings")
+        return self.get_text_features(*self.tokens(text))
+
+    def tokens(self, text: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token ids and mask, (n, longest) each, on the model's device; cut at its length, 512 as
+        published."""
+        given = self.__dict__.get("tokenizer")
+        backend = given.backend_tokenizer if given is not None else self._backend
+        config = self.config.text_config
+        backend.enable_truncation(config.max_position_embeddings - 2)
+        backend.enable_padding(pad_id=config.pad_token_id)
+        read = backend.encode_batch(list(text))
+        ids, mask = ([getattr(one, part) for one in read] for part in ("ids", "attention_mask"))
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """transformers' own: from beside the weights where it lies there, else RoBERTa's at its
+        pinned revision. Another one may be set in its place."""
+        from clsp.checkpoint import load_tokenizer
+
+        return load_tokenizer(self.config)
+
+    @cached_property
+    def _backend(self) -> Any:
+        """What `tokenizer` rests on, without transformers where that is not needed."""
+        from tokenizers import Tokenizer
+
+        folder = own_tokenizer(self.config)
+        if folder is None:
+            return self.tokenizer.backend_tokenizer
+        return Tokenizer.from_file(str(folder / TOKENIZER))
+
+    # ---- both -------------------------------------------------------------------------------
+
+    @property
+    def scale(self) -> float:
+        """What cosines are multiplied by before a softmax."""
+        return float(self.model.logit_scale.detach().exp())
+
+    def forward(
+        self,
+        audio: Tensor | None = None,
+        audio_lens: Tensor | None = None,
+        text: Sequence[str] | None = None,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """(audio_embedding | None, text_embedding | None, e^logit_scale), as published.
+
+        audio: (n, samples) at 16 kHz, padded; audio_lens: (n,) in samples; text: list of strings.
+        """
+        return (
+            None if audio is None else self.get_audio_features(audio, audio_lens),
+            None if text is None else self.embed_text(text),
+            self.model.logit_scale.exp(),
+        )
+
+    # ---- files ------------------------------------------------------------------------------
+
+    def save_pretrained(self, save_directory: Path | str) -> None:
+        """Config, weights and, where it is the model's own or was loaded, the tokenizer: a folder
+        that `clsp.load` and transformers' `AutoModel` take.
+
+        Raises InputError for a model that was loaded in a `precision`.
+        """
+        self.refuse_packed()
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config.architectures = ["CLSPModel"]
+        self.config.save_pretrained(folder)
+        write(self.model, folder / WEIGHTS, PREFIX)
+        self.save_tokenizer(folder)
+
+    def save_tokenizer(self, folder: Path | str) -> None:
+        """Write the tokenizer where the model has one of its own, or was given one."""
+        if "tokenizer" in self.__dict__ or own_tokenizer(self.config):
+            self.tokenizer.save_pretrained(folder)
+
+    def refuse_packed(self) -> None:
+        """Raises InputError for a model that was loaded in a `precision`."""
+        if self.precision:
+            raise InputError(
+                f"a model loaded with precision={self.precision!r} cannot be saved: its weights "
+                "are laid out for this machine. Load it without one"
+            )
