@@ -55,10 +55,16 @@ class DualEncoder(nn.Module):
         self.text_transform = Head(joint, config.projection_dropout)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(config.logit_scale_init)))
 
-    def pooled_audio(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Features (n, frames, 128), lengths (n,) to the mean output frame (n, hidden_size)."""
-        x, lengths = self.encoder_embed(features.to(self.encoder_embed.dtype), lengths)
-        x, lengths = self.encoder(x.to(self.encoder.dtype), lengths)
+    def pooled_audio(self, features: Tensor, lengths: Tensor, padded: bool | None = None) -> Tensor:
+        """Features (n, frames, 128), lengths (n,) to the mean output frame (n, hidden_size).
+
+        padded: whether any clip is shorter than its batch, where the caller knows: to ask a GPU is
+        to wait for it.
+        """
+        if padded is None:
+            padded = int(lengths.min()) < features.shape[1]
+        x, lengths = self.encoder_embed(features.to(self.encoder_embed.dtype), lengths, padded)
+        x, lengths = self.encoder(x.to(self.encoder.dtype), lengths, padded)
         x = x.float() * valid_frames(lengths, x.shape[1])[..., None]
         return (x.sum(dim=1) / lengths[:, None]).to(self.logit_scale.dtype)
 
@@ -145,9 +151,14 @@ class Embedder(nn.Module):
 
     def embed_features(self, features: Sequence[Tensor]) -> Tensor:
         """Clips of log-mel features (frames, 128) to embeddings (n, joint_dim), as one batch."""
-        padded, lengths = pad_features(features)
-        pooled = self.model.pooled_audio(padded.to(self.device), lengths.to(self.device))
-        return self.model.audio_head(pooled)
+        batch, lengths = pad_features(features)
+        padded = any(len(clip) < batch.shape[1] for clip in features)
+        return self.embed_padded(batch.to(self.device), lengths.to(self.device), padded)
+
+    def embed_padded(self, batch: Tensor, lengths: Tensor, padded: bool) -> Tensor:
+        """What `pad_features` made, on the model's device, to embeddings (n, joint_dim). padded:
+        whether any clip is shorter than the batch."""
+        return self.model.audio_head(self.model.pooled_audio(batch, lengths, padded))
 
     # ---- text -------------------------------------------------------------------------------
 

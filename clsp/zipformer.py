@@ -85,22 +85,15 @@ class FrontEnd(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.out_norm.bias.dtype
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the frames and each clip's length in them."""
+    def forward(self, features: Tensor, lengths: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
+        """Returns the frames and each clip's length in them. padded: see `Zipformer`."""
         x = features[:, None]
         for conv in self.conv.values():
             x = swoosh_r(conv(x))
         lengths = (lengths - 7) // 2
-        x = self.convnext(x, padding_mask(lengths, x.shape[2]))
+        x = self.convnext(x, valid_frames(lengths, x.shape[2]) if padded else None)
         x = x.transpose(1, 2).flatten(2)  # channel-major: c * bins + bin
         return self.out_norm(self.out(x)), lengths
-
-
-def padding_mask(lengths: Tensor, frames: int) -> Tensor | None:
-    """(n, frames), True inside each clip; None where nothing is padded, which costs nothing."""
-    if int(lengths.min()) == frames:
-        return None
-    return valid_frames(lengths, frames)
 
 
 class FeedForward(nn.Module):
@@ -289,10 +282,10 @@ class Downsample(nn.Module):
         self.factor = factor
         self.bias = nn.Parameter(torch.zeros(factor))
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, lengths: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
         n, frames, dim = x.shape
         groups = -(-frames // self.factor)
-        if int(lengths.min()) < groups * self.factor:
+        if padded or frames % self.factor:
             source = torch.arange(groups * self.factor, device=x.device)
             source = torch.minimum(source, lengths[:, None] - 1)
             x = x.gather(1, source[..., None].expand(-1, -1, dim))
@@ -318,14 +311,14 @@ class Stack(nn.Module):
             self.encoder = nn.ModuleDict({"layers": layers})
             self.out_combiner = Bypass(self.dim)
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor, padded: bool) -> Tensor:
         if self.factor == 1:
-            valid = padding_mask(lengths, x.shape[1])
+            valid = valid_frames(lengths, x.shape[1]) if padded else None
             for layer in self.layers:
                 x = layer(x, valid)
             return x
-        y, short = self.downsample(x, lengths)
-        valid = padding_mask(short, y.shape[1])
+        y, short = self.downsample(x, lengths, padded)
+        valid = valid_frames(short, y.shape[1]) if padded else None
         for layer in self.encoder["layers"]:
             y = layer(y, valid)
         y = y.repeat_interleave(self.factor, dim=1)[:, : x.shape[1]]
@@ -333,7 +326,11 @@ class Stack(nn.Module):
 
 
 class Zipformer(nn.Module):
-    """Frames (n, T, encoder_dim[0]) at 50 Hz to (n, ceil(T / 2), max(encoder_dim)) at 25 Hz."""
+    """Frames (n, T, encoder_dim[0]) at 50 Hz to (n, ceil(T / 2), max(encoder_dim)) at 25 Hz.
+
+    `padded` says whether any clip is shorter than its batch. Without, nothing is masked, which
+    costs nothing. Told and not looked for: a GPU would be waited for at every layer.
+    """
 
     def __init__(self, config: CLSPConfig) -> None:
         super().__init__()
@@ -346,13 +343,13 @@ class Zipformer(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.downsample_output.bias.dtype
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, lengths: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
         """Returns the output frames and each clip's length in them."""
         outputs = []
         for stack in self.encoders:
-            x = stack(fit_channels(x, stack.dim), lengths)
+            x = stack(fit_channels(x, stack.dim), lengths, padded)
             outputs.append(x)
-        return self.downsample_output(merge_channels(outputs), lengths)
+        return self.downsample_output(merge_channels(outputs), lengths, padded)
 
 
 def fit_channels(x: Tensor, dim: int) -> Tensor:

@@ -8,7 +8,7 @@ import queue
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from pipelines import faults, memory, metrics, schemas
 from pipelines.archive import FileEntry, content_hash, open_local
 from pipelines.audio import open_recording
 from pipelines.errors import ArchiveUnreachable, FailureKind, RecordingError
+from pipelines.feed import BATCH_S, Feed, batches
 from pipelines.jobs import (
     Chunk,
     ChunkResult,
@@ -36,13 +37,12 @@ from pipelines.jobs import (
 from pipelines.samples import loudness, to_16k
 from pipelines.segments import cut
 
-# Seconds of audio in a batch where nobody says. A CPU gains nothing from larger ones, and loses by
-# padding; a GPU is idle below.
-BATCH_S = {"cpu": 30.0, "cuda": 240.0}
-WINDOW_S = 1200.0  # audio held as features while it is sorted by length: 61 MB
+WINDOW_S = 1200.0  # audio held while it is sorted by length: 61 MB as features
 QUEUED_SEGMENTS = 4  # per file that a thread decodes ahead
 FETCH_ATTEMPTS = 3  # of one file from a store that does not answer
 FETCH_WAIT_S = 0.5  # before the second; twice as long before each that follows
+
+Window = list[tuple[Outcome, int, np.ndarray]]  # segments: file, number, as the feed takes them
 
 
 class Worker:
@@ -63,6 +63,7 @@ class Worker:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = clsp.load(job.model, device=device, precision=job.precision)
         self.dim = self.model.config.joint_dim
+        self.feed = Feed(self.model)
         checkpoint = self.model.checkpoint
         found = model_key(checkpoint.name, checkpoint.revision, job.precision)
         if found != job.model_key:
@@ -83,21 +84,22 @@ class Worker:
         faults.reach("worker.chunk")
         started = datetime.now(UTC)
         outcomes: list[Outcome] = []
-        window: list[tuple[Outcome, int, np.ndarray]] = []
+        window: Window = []
         held_s = 0.0
-        for outcome, segments in self._decoded(chunk.entries):
-            outcomes.append(outcome)
-            for index, (duration_s, features) in enumerate(segments):
-                window.append((outcome, index, features))
-                held_s += duration_s
-                if held_s >= WINDOW_S:
-                    self._embed(window)
-                    window, held_s = [], 0.0
-            failed = outcome.failure
-            state = "failed" if failed else "known" if outcome.known else "tagged"
-            metrics.file_done(state, outcome.duration_s, str(failed.kind) if failed else None)
-            on_file(outcome.duration_s)
-        self._embed(window)
+        with self._embedding() as embed:
+            for outcome, segments in self._decoded(chunk.entries):
+                outcomes.append(outcome)
+                for index, (duration_s, clip) in enumerate(segments):
+                    window.append((outcome, index, clip))
+                    held_s += duration_s
+                    if held_s >= WINDOW_S:
+                        embed(window)
+                        window, held_s = [], 0.0
+                failed = outcome.failure
+                state = "failed" if failed else "known" if outcome.known else "tagged"
+                metrics.file_done(state, outcome.duration_s, str(failed.kind) if failed else None)
+                on_file(outcome.duration_s)
+            embed(window)
         return self._result(chunk, outcomes, started)
 
     # ---- decoding ---------------------------------------------------------------------------
@@ -160,12 +162,9 @@ class Worker:
                 return
 
     def _items(self, outcome: Outcome) -> Iterator[Any]:
-        """The content hash, then (seconds, features) of each segment, then None; sooner, when
-        `outcome.error` says why the rest could not be had. Known content is not decoded."""
-        import torch
-
-        from clsp.features import fbank
-
+        """The content hash, then each segment, in seconds and as the feed takes it, then None;
+        sooner, when `outcome.error` says why the rest could not be had. Known content is not
+        decoded."""
         try:
             # Before a long download; some stores tell no size.
             self.job.limits.check_bytes(outcome.entry.uri, outcome.entry.size_bytes)
@@ -180,10 +179,10 @@ class Worker:
                         outcome.info = recording.info
                         for segment in cut(self.job.policy, recording):
                             samples, rate = segment.samples, segment.sample_rate
-                            features = fbank(torch.from_numpy(to_16k(samples, rate)))
+                            clip = self.feed.made_of(to_16k(samples, rate))
                             level = loudness(samples, rate)
                             outcome.spans.append((segment.without_samples(), level))
-                            yield segment.end_s - segment.start_s, features.numpy()
+                            yield segment.end_s - segment.start_s, clip
                         outcome.duration_s = recording.decoded_s
                         outcome.truncated = recording.truncated
                         faults.reach("worker.decoded")
@@ -198,22 +197,41 @@ class Worker:
 
     # ---- embedding --------------------------------------------------------------------------
 
-    def _embed(self, window: list[tuple[Outcome, int, np.ndarray]]) -> None:
+    @contextmanager
+    def _embedding(self) -> Iterator[Callable[[Window], None]]:
+        """`_embed`; where a GPU does the work, in a thread, so that decoding is never held up while
+        the window before is computed."""
+        if not self.feed.as_gpu:
+            yield self._embed
+            return
+        with ThreadPoolExecutor(1, "embed") as pool:
+            running: list[Future[None]] = []
+
+            def embed(window: Window) -> None:
+                if running:
+                    running.pop().result()
+                running.append(pool.submit(self._embed, window))
+
+            yield embed
+            for last in running:
+                last.result()
+
+    def _embed(self, window: Window) -> None:
         """Fill in the embeddings of segments gathered over many files, longest first, in batches
         of like lengths."""
-        import torch
-
         order = sorted(range(len(window)), key=lambda i: -len(window[i][2]))  # stable
-        budget = (self.job.batch_s or BATCH_S[self.model.device.type]) * 100  # frames of 10 ms
-        with torch.inference_mode():
-            for batch in batches([len(window[i][2]) for i in order], budget):
-                members = [window[order[i]] for i in batch]
-                with metrics.batch():
-                    made = self.model.embed_features([torch.from_numpy(f) for _, _, f in members])
-                    vectors = made.float().cpu().numpy()  # a GPU is waited for here
-                for (outcome, index, _), vector in zip(members, vectors, strict=True):
-                    outcome.embeddings[index] = vector
-                faults.reach("worker.embedded")
+        budget = (self.job.batch_s or BATCH_S[self.model.device.type]) * self.feed.per_s
+        groups = [
+            [window[order[i]] for i in batch]
+            for batch in batches([len(window[i][2]) for i in order], budget)
+        ]
+        made = self.feed.embedded([clip for _, _, clip in members] for members in groups)
+        for members in groups:
+            with metrics.batch():
+                vectors = next(made)
+            for (outcome, index, _), vector in zip(members, vectors, strict=True):
+                outcome.embeddings[index] = vector
+            faults.reach("worker.embedded")
         memory.give_back()
 
     # ---- tables -----------------------------------------------------------------------------
@@ -307,14 +325,3 @@ def _kind(error: Exception) -> FailureKind:
     if isinstance(error, RuntimeError) and "can't allocate memory" in text:
         return FailureKind.OUT_OF_MEMORY
     return FailureKind.UNREADABLE if isinstance(error, OSError) else FailureKind.INTERNAL
-
-
-def batches(lengths: list[int], budget: float) -> Iterator[range]:
-    """Cut lengths sorted downwards into runs whose padded size stays within the budget; one that
-    is longer than the budget goes alone."""
-    start = 0
-    while start < len(lengths):
-        size = max(1, int(budget // max(1, lengths[start])))
-        end = min(len(lengths), start + size)
-        yield range(start, end)
-        start = end

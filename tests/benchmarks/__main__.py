@@ -25,6 +25,7 @@ PARTS = {
     "noop": "noop.measured(20_000)",
     "tables": "tables.measured(1_000_000, searchable=200_000, commits=100)",
     "relabel": "relabel.measured(300_000)",
+    "gpu": "gpu.measured()",
 }
 
 

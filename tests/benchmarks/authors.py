@@ -57,8 +57,9 @@ def ours(weights: nn.Module) -> Encoder:
     """Of a module that has `encoder_embed` and `encoder`."""
 
     def encode(features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        x, lengths = weights.encoder_embed(features, lengths)
-        return weights.encoder(x.to(weights.encoder.dtype), lengths)
+        padded = int(lengths.min()) < features.shape[1]
+        x, lengths = weights.encoder_embed(features, lengths, padded)
+        return weights.encoder(x.to(weights.encoder.dtype), lengths, padded)
 
     return encode
 

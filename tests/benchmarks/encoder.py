@@ -27,7 +27,8 @@ from clsp.config import CLSPConfig
 from clsp.features import pad_features
 from clsp.packed import speed_up
 from clsp.zipformer import FrontEnd, Zipformer
-from pipelines.worker import BATCH_S, WINDOW_S, batches
+from pipelines.feed import BATCH_S, batches
+from pipelines.worker import WINDOW_S
 from tests.benchmarks.authors import Encoder, authors, ours
 
 AUTHORS = Path(os.environ["CLSP_AUTHORS"]) if "CLSP_AUTHORS" in os.environ else None

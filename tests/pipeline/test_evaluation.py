@@ -99,8 +99,8 @@ def test_a_file_that_several_items_name_is_embedded_once(tmp_path, monkeypatch):
     shutil.copy(clip.uri, tmp_path / "copy.wav")
     heard = []
     monkeypatch.setattr(
-        "clsp.model.CLSPModel.embed_features",
-        lambda self, features: heard.append(len(features)) or torch.zeros(len(features), 512),
+        "clsp.embedder.Embedder.embed_padded",
+        lambda self, batch, *_: heard.append(len(batch)) or torch.zeros(len(batch), 512),
     )
     found = embed([clip, clip, Item(str(tmp_path / "copy.wav"))])
     assert heard == [1]

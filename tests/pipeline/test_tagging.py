@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from pipelines import tagging
 from pipelines.archive import FileEntry
 from pipelines.errors import LakeError
+from pipelines.feed import batches
 from pipelines.label import unpack
 from pipelines.lake import Lake
 from pipelines.planning import chunked
 from pipelines.query import run
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag
-from pipelines.worker import batches
 
 DAMAGED = {
     "damaged/click.wav": "too_short",

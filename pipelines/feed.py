@@ -1,0 +1,130 @@
+"""Batches through a model, in order, so that a GPU never waits for this process.
+
+On a GPU a batch is copied from pinned memory, and its features are made there from waveforms, while
+the one before it is computed; an answer is fetched when the next batch is on its way. On a CPU a
+batch is computed when its turn comes. Knows nothing of files or tables.
+
+What a GPU alone does (`_launch`) has not run yet: there was none. The rest is tested on a CPU.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    from clsp.embedder import Embedder
+
+# Seconds of audio in a batch where nobody says. A CPU gains nothing from larger ones, and loses by
+# padding; a GPU is idle below.
+BATCH_S = {"cpu": 30.0, "cuda": 240.0}
+SAMPLE_RATE, FRAMES_PER_S = 16_000, 100  # of waveforms, of features
+
+Answer = Callable[[], np.ndarray]  # waits where it must
+
+
+class Feed:
+    """Embeds batches of clips: log-mel features (frames, 128); or, as on a GPU, waveforms
+    (samples,) at 16 kHz. `as_gpu` has a CPU go the same way, but for what only a GPU can do."""
+
+    def __init__(self, model: "Embedder", as_gpu: bool = False) -> None:
+        self.model = model
+        on_gpu = model.device.type == "cuda"
+        self.as_gpu = as_gpu or on_gpu
+        self._start = self._launch if on_gpu else self._compute
+
+    @property
+    def per_s(self) -> int:
+        """How long a clip of a second is, in what it is given as."""
+        return SAMPLE_RATE if self.as_gpu else FRAMES_PER_S
+
+    def made_of(self, waveform: np.ndarray) -> np.ndarray:
+        """What to give for a waveform (samples,) at 16 kHz. Raises InputError where it is too short
+        or of another shape."""
+        import torch
+
+        from clsp.features import check, fbank
+
+        clip = torch.from_numpy(waveform)
+        if self.as_gpu:
+            check(clip)
+            return waveform
+        return fbank(clip).numpy()
+
+    def embedded(self, batches: Iterable[Sequence[np.ndarray]]) -> Iterator[np.ndarray]:
+        """(n, dim) float32 of each batch. On a GPU the next is at work before it is told."""
+        import torch
+
+        waiting: Answer | None = None
+        for batch in batches:
+            with torch.inference_mode():
+                started = self._start(batch)
+            if not self.as_gpu:
+                yield started()
+                continue
+            if waiting is not None:
+                yield waiting()
+            waiting = started
+        if waiting is not None:
+            yield waiting()
+
+    def _compute(self, batch: Sequence[np.ndarray]) -> Answer:
+        import torch
+
+        made = self.model.embed_padded(*self._padded([torch.from_numpy(clip) for clip in batch]))
+        return made.float().cpu().numpy
+
+    def _padded(self, clips: "list[torch.Tensor]") -> "tuple[torch.Tensor, torch.Tensor, bool]":
+        from clsp.features import fbank_batch, pad_features
+
+        features = fbank_batch(clips) if self.as_gpu else clips
+        batch, lengths = pad_features(features)
+        return batch, lengths, any(len(clip) < batch.shape[1] for clip in features)
+
+    def _launch(self, batch: Sequence[np.ndarray]) -> Answer:
+        """Waits for no computation: copies and features go by a stream of their own."""
+        import torch
+
+        device = self.model.device
+        compute, ahead = torch.cuda.current_stream(device), self._ahead
+        sizes = [len(clip) for clip in batch]
+        pinned = torch.empty((sum(sizes), *batch[0].shape[1:]), pin_memory=True)
+        for part, clip in zip(pinned.split(sizes), batch, strict=True):
+            part.copy_(torch.from_numpy(clip))
+        with torch.cuda.stream(ahead):
+            clips = list(pinned.to(device, non_blocking=True).split(sizes))
+            features, lengths, padded = self._padded(clips)
+        compute.wait_stream(ahead)
+        for tensor in (features, lengths):  # not given to another until they have been read
+            tensor.record_stream(compute)
+        made = self.model.embed_padded(features, lengths, padded).float()
+        back = torch.empty(made.shape, pin_memory=True)
+        back.copy_(made, non_blocking=True)
+        done = torch.cuda.Event()
+        done.record(compute)
+
+        def answer() -> np.ndarray:
+            done.synchronize()
+            return back.numpy()
+
+        return answer
+
+    @cached_property
+    def _ahead(self) -> "torch.cuda.Stream":
+        import torch
+
+        return torch.cuda.Stream(self.model.device)
+
+
+def batches(lengths: list[int], budget: float) -> Iterator[range]:
+    """Cut lengths sorted downwards into runs whose padded size stays within the budget; one that
+    is longer than the budget goes alone."""
+    start = 0
+    while start < len(lengths):
+        size = max(1, int(budget // max(1, lengths[start])))
+        end = min(len(lengths), start + size)
+        yield range(start, end)
+        start = end

@@ -1,0 +1,146 @@
+"""The way of batches to a GPU, as far as a CPU can go it: the same answers, one batch ahead."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clsp import Embedder
+from clsp.errors import InputError
+from clsp.features import MIN_SAMPLES, fbank, fbank_batch
+from pipelines import worker
+from pipelines.feed import Feed
+from pipelines.planning import plan
+from pipelines.settings import TagSettings
+from pipelines.worker import Worker
+from tests.benchmarks import gpu
+
+ATOL = 1e-5
+BATCHES = ((20_000, 16_000, 9_000), (9_000,), (MIN_SAMPLES, MIN_SAMPLES))
+
+
+def waves(*lengths: int) -> list[np.ndarray]:
+    drawn = np.random.default_rng(sum(lengths))
+    return [drawn.normal(0, 0.05, length).astype(np.float32) for length in lengths]
+
+
+@given(st.lists(st.integers(MIN_SAMPLES, 3 * MIN_SAMPLES), max_size=6))
+def test_features_of_many_clips_at_once_are_those_of_each(lengths: list[int]) -> None:
+    clips = [torch.from_numpy(clip) for clip in waves(*lengths)]
+    for ours, clip in zip(fbank_batch(clips), clips, strict=True):
+        torch.testing.assert_close(ours, fbank(clip), atol=ATOL, rtol=0)
+
+
+@pytest.mark.parametrize("as_gpu", [False, True])
+def test_each_batch_gets_its_own_embeddings_in_order(tiny: Embedder, as_gpu: bool) -> None:
+    feed = Feed(tiny, as_gpu)
+    batches = [waves(*lengths) for lengths in BATCHES]
+    found = list(feed.embedded([[feed.made_of(clip) for clip in batch] for batch in batches]))
+    with torch.inference_mode():
+        for ours, batch in zip(found, batches, strict=True):
+            assert ours.dtype == np.float32
+            wanted = tiny.embed_audio(batch).numpy()
+            np.testing.assert_allclose(ours, wanted, atol=ATOL, rtol=0)
+    assert list(feed.embedded([])) == []
+
+
+@pytest.mark.parametrize(("as_gpu", "ahead"), [(False, 0), (True, 1)])
+def test_a_gpu_has_the_next_batch_before_the_last_is_told(
+    tiny: Embedder, as_gpu: bool, ahead: int
+) -> None:
+    feed, given_out = Feed(tiny, as_gpu), 0
+
+    def handed() -> Iterator[list[np.ndarray]]:
+        nonlocal given_out
+        for lengths in BATCHES:
+            given_out += 1
+            yield [feed.made_of(clip) for clip in waves(*lengths)]
+
+    for told, _ in enumerate(feed.embedded(handed()), 1):
+        assert given_out == min(told + ahead, len(BATCHES))
+        assert not torch.is_inference_mode_enabled()  # it is the caller's thread
+
+
+@pytest.mark.parametrize("as_gpu", [False, True])
+def test_a_clip_too_short_is_refused_where_it_is_decoded(tiny: Embedder, as_gpu: bool) -> None:
+    with pytest.raises(InputError, match="the model needs at least"):
+        Feed(tiny, as_gpu).made_of(waves(MIN_SAMPLES - 1)[0])
+
+
+@pytest.mark.parametrize("window_s", [3.0, 1_200.0])
+def test_a_worker_writes_the_same_rows_whichever_way_it_goes(
+    sample_archive, tmp_path, monkeypatch, window_s
+):
+    planned = plan(TagSettings(str(sample_archive), str(tmp_path / "lake"), segments="windows:2"))
+    [chunk] = planned.chunks
+    wanted = Worker(planned.job).process(chunk)
+    monkeypatch.setattr(worker, "Feed", partial(Feed, as_gpu=True))
+    monkeypatch.setattr(worker, "WINDOW_S", window_s)
+    threads = set()
+    embed = Worker._embed
+
+    def seen(self: Worker, window: worker.Window) -> None:
+        threads.add(threading.current_thread().name)
+        embed(self, window)
+
+    monkeypatch.setattr(Worker, "_embed", seen)
+    found = Worker(planned.job).process(chunk)
+    assert threads == {"embed_0"}
+    assert (found.tagged, found.failed, found.segments) == (
+        wanted.tagged, wanted.failed, wanted.segments
+    )  # fmt: skip
+    assert found.tables["segments"].equals(wanted.tables["segments"])
+    ours, theirs = (
+        np.array(
+            [
+                np.frombuffer(row, "<f2")
+                for row in made.tables["embeddings"]["embedding"].to_pylist()
+            ],
+            np.float32,
+        )
+        for made in (found, wanted)
+    )
+    assert len(ours) == wanted.segments > 0
+    np.testing.assert_allclose(ours, theirs, atol=2**-9, rtol=0)  # of half precision
+
+
+def test_an_error_in_the_embedding_thread_is_the_runs(sample_archive, tmp_path, monkeypatch):
+    planned = plan(TagSettings(str(sample_archive), str(tmp_path / "lake"), segments="windows:2"))
+    monkeypatch.setattr(worker, "Feed", partial(Feed, as_gpu=True))
+    monkeypatch.setattr(worker, "WINDOW_S", 3.0)
+    made = Worker(planned.job)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("no such GPU")
+
+    monkeypatch.setattr(made.feed, "embedded", broken)
+    with pytest.raises(ZeroDivisionError):
+        made.process(planned.chunks[0])
+
+
+def test_the_encoder_does_the_same_told_of_padding_or_asked(tiny: Embedder) -> None:
+    """Told that there may be padding where there is none: masks of nothing."""
+    features = [fbank(torch.from_numpy(clip)) for clip in waves(9_000, 9_000)]
+    batch, lengths = torch.stack(features), torch.tensor([len(clip) for clip in features])
+    with torch.inference_mode():
+        asked = tiny.model.pooled_audio(batch, lengths)
+        for padded in (False, True):
+            found = tiny.model.pooled_audio(batch, lengths, padded)
+            torch.testing.assert_close(found, asked, atol=1e-6, rtol=0)
+
+
+def test_what_measures_a_gpu_runs_anywhere(tiny: Embedder, tmp_path) -> None:
+    clips = gpu.waves(6)
+    found = gpu.encoder(tiny, clips, budget_s=20.0)
+    assert all(value > 0 for value in found.values())
+    one = gpu.operations(tiny, [[np.zeros(32_000, np.float32)]])
+    assert 2.9 * one < gpu.operations(tiny, [[np.zeros(32_000, np.float32)] * 3]) <= 3 * one
+    weights = sum(each.numel() for each in tiny.model.encoder.parameters())
+    assert one < 2 * weights * 200  # no weight is used more than twice for each 10 ms
+    assert gpu.product_rate("cpu", size=64, repeats=2) > 0
+    assert gpu.archive("tiny", 2, "cpu", "float32") != 0
