@@ -28,7 +28,8 @@ def maintain(
 ) -> None:
     """Put small files together, delete those that nobody needs any more, shorten the log, verify.
 
-    Copies `speech` to one wide table, which queries read in its place while it is up to date.
+    Copies `speech` to one wide table, which queries read in its place while it is up to date, and
+    embeddings to plain files, for searches.
     Queries answer as before, and runs may go on meanwhile: commits wait for one table at a time.
     Exits 1 if verify finds something wrong.
     """

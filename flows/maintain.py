@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE  # isort: skip
 from flows import watching
 from flows.guard import take_over
 from pipelines import maintain as maintenance
-from pipelines import ready, schemas
+from pipelines import ready, schemas, vectors
 from pipelines import verify as verification
 from pipelines.errors import LakeError
 from pipelines.lake import Lake
@@ -33,6 +33,12 @@ def tend(lake: str, table: str, keep_days: float) -> maintenance.TableReport:
 def copy_speech(lake: str) -> bool:
     """Make the copy of `speech` anew, where the lake has gone on since."""
     return ready.refresh(Lake(lake))
+
+
+@task(name="copy embeddings", cache_policy=NO_CACHE)
+def copy_embeddings(lake: str) -> None:
+    """Add to the plain files that searches read."""
+    vectors.refresh(Lake(lake))
 
 
 @task(name="verify", cache_policy=NO_CACHE)
@@ -68,6 +74,7 @@ def maintain(
     maintenance.require_sound(tables)
     tended = [tend(lake, name, keep_days) for name in schemas.TABLES]
     copy_speech(lake)
+    copy_embeddings(lake)
     tended.append(tend(lake, schemas.READY, keep_days))
     done = maintenance.Report(
         lake=str(tables.root),

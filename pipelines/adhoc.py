@@ -64,7 +64,7 @@ def embed(
 ) -> Embedded:
     """Embed files (or all files of folders). Raises ArchiveNotFound, ModelNotFound, and
     SettingsError for a cut or precision that there is not."""
-    from pipelines.label import unpack
+    from pipelines.packing import unpack
 
     job = embedding_job(model, SegmentPolicy.parse(segments), precision=precision)
     # By the path as given: two folders may hold a file of one name.

@@ -113,7 +113,7 @@ def _process(
     on_clip: OnClip,
 ) -> float:
     """Embed files, each with the clip it stands for; returns the seconds of audio."""
-    from pipelines.label import unpack
+    from pipelines.packing import unpack
 
     # Numbers for names: a uri need not be fit for a table.
     entries = tuple(FileEntry(str(i), path, 0, "") for i, (_, path) in enumerate(batch))

@@ -57,6 +57,7 @@ MAINTENANCE = {
     "maintain.vacuumed": "its files that no reader needs are deleted",
     "maintain.checkpointed": "its log is shortened",
     "maintain.copied": "the copy of `speech` is written",
+    "vectors.written": "embeddings are added to a model's plain file, its record is not",
 }
 POINTS = WORKER | DRIVER | MAINTENANCE
 

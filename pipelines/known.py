@@ -93,7 +93,8 @@ class Adopter:
 
     def _labels(self, lacking: pa.Table, chunk_id: str) -> pa.Table:
         import clsp
-        from pipelines.label import Labeller, labels_table, unpack
+        from pipelines.label import Labeller, labels_table
+        from pipelines.packing import unpack
 
         self.labeller = self.labeller or Labeller(clsp.load(self.job.model), self.job.taxonomy)
         vectors = unpack(lacking["embedding"], self.labeller.model.config.joint_dim)

@@ -211,9 +211,11 @@ class Lake:
             yield
 
     def size_bytes(self) -> int:
-        """Bytes of the current Parquet files of every table, and of the copy of `speech`."""
+        """Bytes of the current Parquet files of every table and of the copy of `speech`, and of the
+        plain files of embeddings."""
         names = (*schemas.TABLES, schemas.READY)
-        return sum(row["size_bytes"] for name in names for row in self.log(name))
+        plain = [path.stat().st_size for path in (self.root / schemas.VECTORS).glob("*/*")]
+        return sum(row["size_bytes"] for name in names for row in self.log(name)) + sum(plain)
 
     def exists(self, table: str) -> bool:
         with lake_errors(self.root / table):

@@ -1,6 +1,7 @@
 """Keeps a lake small and sound: rows that never came to be are removed, small files put together,
 files that no reader needs any more deleted, the log shortened; `speech` is joined to a copy that
-queries read in its place; then everything is checked.
+queries read in its place, embeddings are added to plain files for searches; then everything is
+checked.
 
 One table at a time, while nobody writes; readers go on reading the files that they listed. Every
 step is one commit of Delta's: whoever dies within or between them loses nothing, and the next call
@@ -16,7 +17,7 @@ from typing import Any
 import duckdb
 from deltalake import DeltaTable
 
-from pipelines import faults, ready, schemas
+from pipelines import faults, ready, schemas, vectors
 from pipelines.errors import LakeError, SettingsError
 from pipelines.lake import LOCK_PING_S, Lake, lake_errors, writer_properties
 from pipelines.query import database
@@ -72,13 +73,14 @@ class Report:
 def maintain(
     lake: Lake, keep_days: float = KEEP_DAYS, deep: bool = False, dry_run: bool = False
 ) -> Report:
-    """Tend every table; then, but in a dry run, make the copy of `speech` anew and verify. Raises
-    LakeError, LakeBusy and SettingsError."""
+    """Tend every table; then, but in a dry run, make the copy of `speech` anew, bring the plain
+    files of embeddings up to date, and verify. Raises LakeError, LakeBusy and SettingsError."""
     started = time.monotonic()
     require_sound(lake)
     tables = [tend(lake, name, keep_days, dry_run) for name in schemas.TABLES]
     if not dry_run:
         ready.refresh(lake)
+        vectors.refresh(lake)
     tables.append(tend(lake, schemas.READY, keep_days, dry_run))
     findings = () if dry_run else tuple(verify(lake, deep))
     seconds = time.monotonic() - started

@@ -53,7 +53,8 @@ def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
     """Labels for those segments of these recordings that have none by the job's taxonomy: so many
     to a chunk, however many there are."""
     import clsp
-    from pipelines.label import Labeller, halves, labels_table
+    from pipelines.label import Labeller, labels_table
+    from pipelines.packing import halves
 
     began, number = datetime.now(UTC), 0
     tables: list[pa.Table] = []

@@ -184,6 +184,8 @@ TABLES = {
 # The copy of `speech`: its rows after AS_OF, the newest chunk's `seq` when it was made (Delta keeps
 # statistics of the first columns). No data of its own: see pipelines/ready.py.
 READY, AS_OF = "speech", "as_of_seq"
+# The folder of plain files of embeddings: no data of its own either, see pipelines/vectors.py.
+VECTORS = "vectors"
 
 # The `speech` view: these, around the taxonomy's own columns.
 SPEECH_COLUMNS = {

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines import faults, ready
+from pipelines import faults, ready, vectors
 from pipelines.archive import FileEntry
 from pipelines.errors import FailureKind, LakeBusy, LakeError, RecordingError
 from pipelines.executors import OnFile, executor, ignore_file
@@ -181,16 +181,17 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
             },
         )
         faults.reach("run.done")
-        _extend_copy(lake)
+        _extend_copies(lake)
     return report
 
 
-def _extend_copy(lake: Lake) -> None:
-    """Queries answer without the copy, only later: the run is done."""
+def _extend_copies(lake: Lake) -> None:
+    """Queries answer without the copies, only later: the run is done."""
     try:
         ready.extend(lake)
+        vectors.refresh(lake, make=False, wait_s=0)
     except (LakeError, LakeBusy) as error:
-        _log.warning("the copy of `speech` is left as it was: %s", error)
+        _log.warning("the copy of `speech` or of embeddings is left as it was: %s", error)
 
 
 def tag(

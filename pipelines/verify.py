@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import schemas, views
+from pipelines import schemas, vectors, views
 from pipelines.errors import LakeError
 from pipelines.lake import KEYS, Lake
 from pipelines.query import connect
@@ -55,7 +55,11 @@ def verify(lake: Lake, deep: bool = False) -> list[Finding]:
         return found
     try:
         with connect(lake) as db:
-            return [*found, *_rows(db)]
+            bad = vectors.wrong(lake, db)
+            plain = _finding(
+                "the plain files have the tables' rows", "embeddings", bad, vectors.REMOVE
+            )
+            return [*found, *_rows(db), plain]
     except duckdb.Error as error:  # most likely a page: which file's?
         found = list(_files(lake, deep=True))
         if any(finding.count and finding.harmful for finding in found):

@@ -237,7 +237,8 @@ class Worker:
     # ---- tables -----------------------------------------------------------------------------
 
     def _result(self, chunk: Chunk, outcomes: list[Outcome], started: datetime) -> ChunkResult:
-        from pipelines.label import labels_table, pack
+        from pipelines.label import labels_table
+        from pipelines.packing import pack
 
         known = tuple((o.entry, str(o.content_hash)) for o in outcomes if o.known)
         resized = any(o.resized for o in outcomes)

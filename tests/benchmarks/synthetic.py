@@ -12,8 +12,9 @@ import pyarrow as pa
 import clsp
 from pipelines import schemas
 from pipelines.jobs import model_key, segment_id
-from pipelines.label import Labeller, labels_table, pack
+from pipelines.label import Labeller, labels_table
 from pipelines.lake import Lake
+from pipelines.packing import pack
 from pipelines.taxonomy import Taxonomy
 
 POLICY, LIMITS = "windows:30/30", "synthetic"

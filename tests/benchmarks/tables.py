@@ -23,10 +23,10 @@ import pyarrow as pa
 import torch
 
 import clsp
-from pipelines import ready, schemas, taxonomy
-from pipelines.label import halves
+from pipelines import ready, schemas, taxonomy, vectors
 from pipelines.lake import Lake
 from pipelines.maintain import tend
+from pipelines.packing import halves
 from pipelines.query import arrow, connect, database
 from pipelines.search import search
 from tests.benchmarks.noop import cpu_s, told
@@ -129,6 +129,7 @@ def searched(segments: int, repeats: int = REPEATS) -> list[dict[str, object]]:
         lake, path = make(Path(name, "lake"), segments, taxonomy.load()), Path(name, "embeddings")
         maintain(lake)
         ready.refresh(lake)
+        vectors.refresh(lake)
         query, dim = model.embed_text([TEXT])[0], model.config.joint_dim
         with connect(lake) as db, path.open("wb") as file:
             for batch in db.sql("SELECT embedding FROM embeddings").to_arrow_reader(65_536):
@@ -178,7 +179,7 @@ def whole(lake: Lake, sql: str) -> None:
 
 
 def maintain(lake: Lake) -> None:
-    """All of `clsp maintain` but the copy of `speech`."""
+    """All of `clsp maintain` but the copies."""
     for table in schemas.TABLES:
         tend(lake, table)
 

@@ -14,8 +14,8 @@ from pipelines import executors, faults
 from pipelines.children import MOST_STARTS, children
 from pipelines.errors import LakeError, WorkerLost, WorkerNotStarted
 from pipelines.jobs import Job
-from pipelines.label import unpack
 from pipelines.lake import Lake
+from pipelines.packing import unpack
 from pipelines.query import run
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag

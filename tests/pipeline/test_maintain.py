@@ -255,7 +255,8 @@ def test_a_chunk_amid_its_commit_is_not_taken_for_dead(small, tmp_path, monkeypa
 
 @pytest.mark.parametrize("point", faults.MAINTENANCE)
 def test_who_is_killed_has_done_no_harm_and_is_followed_up(small, answers, point):
-    time = 1 if point == "maintain.copied" else 2  # of a table; there is one copy
+    once = ("maintain.copied", "vectors.written")  # else of a table, and of the second
+    time = 1 if point in once else 2
     killed = elsewhere(MAINTAIN, small, f"{point}:{time}=kill")
     assert killed.wait() == -signal.SIGKILL
     assert rows(small.root, EVERYTHING) == answers

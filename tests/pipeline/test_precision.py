@@ -14,8 +14,8 @@ from pipelines.adhoc import embed
 from pipelines.errors import QueryError, SettingsError
 from pipelines.evaluation_run import EvaluationSettings
 from pipelines.jobs import model_key, parts_of
-from pipelines.label import unpack
 from pipelines.lake import Lake
+from pipelines.packing import unpack
 from pipelines.planning import plan
 from pipelines.query import run
 from pipelines.retry import retries

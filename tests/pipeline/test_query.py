@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from pipelines.errors import LakeError, QueryError, SettingsError
-from pipelines.label import halves, pack, unpack
 from pipelines.lake import Lake
+from pipelines.packing import halves, pack, unpack
 from pipelines.query import VIEWS, run
 from pipelines.search import lake_model, search
 

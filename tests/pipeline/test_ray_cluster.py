@@ -16,8 +16,8 @@ import pytest
 from pipelines import ray_actors, tagging
 from pipelines.errors import ClusterUnreachable, WorkerNotStarted
 from pipelines.executors import executor
-from pipelines.label import unpack
 from pipelines.lake import Lake
+from pipelines.packing import unpack
 from pipelines.query import run
 from pipelines.ray_executor import IN_FLIGHT
 from pipelines.settings import TagSettings

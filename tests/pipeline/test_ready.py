@@ -157,7 +157,7 @@ def test_a_run_does_not_wait_for_who_makes_it(small, caplog):
         ready.extend(small)
     assert not is_ready(small)
     with small.locked(ready.LOCK):
-        tagging._extend_copy(small)
+        tagging._extend_copies(small)
     assert "left as it was" in caplog.text
 
 

@@ -1,13 +1,15 @@
 """Search over many embeddings: exact, though most are looked at in half precision only."""
 
+import shutil
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from pipelines import schemas, search, taxonomy
-from pipelines.label import unpack
+from pipelines import schemas, search, taxonomy, vectors
 from pipelines.maintain import tend
+from pipelines.packing import unpack
 from pipelines.query import arrow, connect
 from tests.benchmarks.synthetic import make
 
@@ -23,7 +25,29 @@ def many(tmp_path_factory):
 @pytest.fixture
 def few_at_once(monkeypatch):
     monkeypatch.setattr(search, "CANDIDATES", 30)
-    monkeypatch.setattr(search, "BATCH_ROWS", 256)
+    monkeypatch.setattr(search, "FLAT_ROWS", 1_000)
+    monkeypatch.setattr(vectors, "BATCH_ROWS", 256)
+
+
+@pytest.fixture(params=["tables", "part in a plain file", "all in a plain file"])
+def lake(request, many, monkeypatch):
+    """Of the same rows, whatever searches read."""
+    shutil.rmtree(many.root / vectors.FOLDER, ignore_errors=True)
+    if request.param != "tables":
+        with monkeypatch.context() as patch:
+            if request.param.startswith("part"):
+                real = vectors.since
+                patch.setattr(vectors, "since", lambda *given: dict(list(real(*given).items())[:2]))
+            vectors.refresh(many)
+        there = vectors.stored(many, key_of(many))
+        assert there.record.rows == (3_000 if request.param.startswith("part") else SEGMENTS)
+    yield many
+    shutil.rmtree(many.root / vectors.FOLDER, ignore_errors=True)
+
+
+def key_of(lake):
+    with connect(lake) as db:
+        return db.execute("SELECT DISTINCT model_key FROM recordings").fetchall()[0][0]
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +61,8 @@ def cosines(many, tiny):
 
 
 @pytest.mark.parametrize("k", [1, 10, 200])
-def test_the_best_of_many_are_those_of_comparing_all(many, tiny, cosines, few_at_once, k):
-    hits = search.search(many, tiny, TEXT, k)
+def test_the_best_of_many_are_those_of_comparing_all(lake, tiny, cosines, few_at_once, k):
+    hits = search.search(lake, tiny, TEXT, k)
     assert hits["segment_id"].to_pylist() == sorted(cosines, key=cosines.__getitem__)[: -k - 1 : -1]
     wanted = [cosines[name] for name in hits["segment_id"].to_pylist()]
     np.testing.assert_allclose(hits["similarity"].to_numpy(), wanted, atol=1e-6)
@@ -56,9 +80,12 @@ def test_half_precision_is_never_off_by_more_than_is_allowed_for(tiny):
     assert abs(float(alike.half() @ alike[0].half()) - 1) < search.HALF_ERROR / 2
 
 
-def test_when_the_nearest_are_gone_the_next_are_found(tmp_path, tiny, cosines, few_at_once):
+@pytest.mark.parametrize("plain", [False, True])
+def test_when_the_nearest_are_gone_the_next_are_found(tmp_path, tiny, cosines, few_at_once, plain):
     """The first recordings were replaced: most of what is nearest is no row of `speech` now."""
     lake = make(tmp_path / "lake", SEGMENTS, taxonomy.load(), 1_500)
+    if plain:
+        vectors.refresh(lake)
     nearest = sorted(cosines, key=cosines.__getitem__)[: -SEGMENTS // 4 : -1]
     with connect(lake) as db:
         gone = arrow(

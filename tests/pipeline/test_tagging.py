@@ -14,8 +14,8 @@ from pipelines import tagging
 from pipelines.archive import FileEntry
 from pipelines.errors import LakeError
 from pipelines.feed import batches
-from pipelines.label import unpack
 from pipelines.lake import Lake
+from pipelines.packing import unpack
 from pipelines.planning import chunked
 from pipelines.query import run
 from pipelines.settings import TagSettings
