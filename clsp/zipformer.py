@@ -179,19 +179,20 @@ def positional_table(frames: int, pos_dim: int, device: torch.device) -> Tensor:
     """Compact relative positions (2 frames - 1, pos_dim), offsets -(frames-1) ... frames-1.
 
     Offsets are compressed logarithmically, bent into an angle, and expanded into a Fourier
-    series; the last column is a constant 1. Computed on demand, never stored in a checkpoint or
+    series; the last column is a constant 1. Computed on demand and where it is used (a copy from
+    here would have a GPU waited for), never stored in a checkpoint or
     a buffer: it cannot be lost under `meta`-device construction.
     """
     with torch.inference_mode(False), torch.no_grad():
-        offset = torch.arange(-(frames - 1), frames, dtype=torch.float32)
+        offset = torch.arange(-(frames - 1), frames, dtype=torch.float32, device=device)
         c = math.sqrt(pos_dim)
         compressed = c * offset.sign() * ((offset.abs() + c).log() - math.log(c))
         angle = (compressed * (2 * math.pi / pos_dim)).atan()
-        harmonics = torch.arange(1, pos_dim // 2 + 1, dtype=torch.float32)
+        harmonics = torch.arange(1, pos_dim // 2 + 1, dtype=torch.float32, device=device)
         phase = angle[:, None] * harmonics
         table = torch.stack([phase.cos(), phase.sin()], dim=-1).flatten(1)
         table[:, -1] = 1.0
-        return table.to(device)
+        return table
 
 
 class SelfAttention(nn.Module):

@@ -108,7 +108,7 @@ class Feed:
 
         def answer() -> np.ndarray:
             done.synchronize()
-            return back.numpy()
+            return back.numpy().copy()  # pinned memory is for the next
 
         return answer
 
