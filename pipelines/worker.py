@@ -5,14 +5,11 @@ it. Knows nothing of lakes, plans or Ray.
 """
 
 import queue
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -21,10 +18,11 @@ import pyarrow as pa
 
 from clsp.errors import CheckpointMismatch, TransientError
 from pipelines import faults, memory, metrics, schemas
-from pipelines.archive import FileEntry, content_hash, open_local
+from pipelines.archive import FileEntry, content_hash
 from pipelines.audio import open_recording
-from pipelines.errors import ArchiveUnreachable, FailureKind, RecordingError
+from pipelines.errors import FailureKind, RecordingError
 from pipelines.feed import BATCH_S, Feed, batches
+from pipelines.fetching import fetched
 from pipelines.jobs import (
     Chunk,
     ChunkResult,
@@ -39,8 +37,6 @@ from pipelines.segments import cut
 
 WINDOW_S = 1200.0  # audio held while it is sorted by length: 61 MB as features
 QUEUED_SEGMENTS = 4  # per file that a thread decodes ahead
-FETCH_ATTEMPTS = 3  # of one file from a store that does not answer
-FETCH_WAIT_S = 0.5  # before the second; twice as long before each that follows
 
 Window = list[tuple[Outcome, int, np.ndarray]]  # segments: file, number, as the feed takes them
 
@@ -294,26 +290,6 @@ class Worker:
             known=known,
             since=0 if resized else None,  # job.known was not made for it
         )
-
-
-@contextmanager
-def fetched(entry: FileEntry) -> Iterator[Path]:
-    """`open_local`; a store that does not answer is asked again, waiting longer each time.
-
-    Raises RecordingError: also unreachable, when it never did.
-    """
-    waits = random.Random(entry.uri)  # many files must not come back at the same moment
-    with ExitStack() as stack:
-        for attempt in range(1, FETCH_ATTEMPTS + 1):
-            try:
-                path = stack.enter_context(open_local(entry))
-                break
-            except ArchiveUnreachable as error:
-                if attempt == FETCH_ATTEMPTS:
-                    text = f"{error} It was asked {attempt} times; the next run asks again."
-                    raise RecordingError(FailureKind.UNREACHABLE, text) from error
-            time.sleep(FETCH_WAIT_S * 2 ** (attempt - 1) * waits.uniform(0.5, 1.5))
-        yield path
 
 
 def _kind(error: Exception) -> FailureKind:

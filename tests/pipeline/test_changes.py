@@ -14,7 +14,7 @@ from deltalake import write_deltalake
 from typer.testing import CliRunner
 
 from flows.cli import app
-from pipelines import planning, schemas, tagging, worker
+from pipelines import fetching, planning, schemas, tagging, worker
 from pipelines.errors import ArchiveNotFound, ArchiveUnreachable, FailureKind, RecordingError
 from pipelines.jobs import Outcome, recordings_table
 from pipelines.lake import Lake
@@ -243,7 +243,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(archive, tmp_path):
 def test_a_store_that_does_not_answer_is_asked_again_then_recorded(tmp_path, monkeypatch):
     import fsspec
 
-    monkeypatch.setattr(worker, "FETCH_WAIT_S", 0.001)
+    monkeypatch.setattr(fetching, "FETCH_WAIT_S", 0.001)
     store = fsspec.filesystem("memory")
     for number in range(2):
         with store.open(f"/calls-changes/{number}.wav", "wb") as file:
@@ -336,14 +336,17 @@ def test_the_archive_is_asked_three_times_at_most(monkeypatch, tmp_path):
     from pipelines.archive import FileEntry
 
     waits: list[float] = []
-    monkeypatch.setattr(worker.time, "sleep", waits.append)
+    monkeypatch.setattr(fetching.time, "sleep", waits.append)
 
     def broken(entry):
         raise ArchiveUnreachable("no answer.")
 
-    monkeypatch.setattr(worker, "open_local", broken)
+    monkeypatch.setattr(fetching, "open_local", broken)
     for _ in range(2):
-        with pytest.raises(RecordingError) as said, worker.fetched(FileEntry("u", "s3://x", 1, "")):
+        with (
+            pytest.raises(RecordingError) as said,
+            fetching.fetched(FileEntry("u", "s3://x", 1, "")),
+        ):
             pass
         assert said.value.kind == FailureKind.UNREACHABLE
     assert len(waits) == 4 and waits[:2] == waits[2:]  # drawn by the name

@@ -18,7 +18,7 @@ from moto import server as moto_server
 from werkzeug.serving import make_server
 
 from flows import cli
-from pipelines import worker
+from pipelines import fetching
 from pipelines.archive import list_archive, open_local
 from pipelines.errors import ArchiveForbidden, ArchiveNotFound, ArchiveUnreachable
 from pipelines.lake import Lake
@@ -136,7 +136,7 @@ def store(running: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(fsspec.config.conf, "s3", {})
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
-    monkeypatch.setattr(worker, "FETCH_WAIT_S", 0.001)
+    monkeypatch.setattr(fetching, "FETCH_WAIT_S", 0.001)
     boto3.setup_default_session()
     s3fs.S3FileSystem.clear_instance_cache()
     running.fault = lambda method, path: None

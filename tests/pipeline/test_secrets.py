@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flows import cli
-from pipelines import worker
+from pipelines import fetching
 from pipelines.archive import archive_id
 from pipelines.redaction import redacted, without_credentials
 
@@ -51,7 +51,7 @@ def web() -> Iterator[str]:
 def planted(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     for name in ENVIRONMENT:
         monkeypatch.setenv(name, f"{SECRET}/{name}")
-    monkeypatch.setattr(worker, "FETCH_WAIT_S", 0.001)
+    monkeypatch.setattr(fetching, "FETCH_WAIT_S", 0.001)
     caplog.set_level(logging.INFO)
 
 
