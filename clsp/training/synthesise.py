@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from clsp.training import augment, transforms
-from clsp.training.texts import READ_ENGLISH, SENTENCES, english_lines, syllables
+from clsp.training.texts import SENTENCES, english_lines, syllables
 from clsp.training.voices import VOICES, Voice, synthesise
 
 SAMPLE_RATE = 16_000
@@ -102,7 +102,7 @@ def make_shard(out: Path, seed: int, number: int) -> int:
         voice = voices[int(rng.choice(len(voices), p=weights / weights.sum()))]
         language = voice.language.split("-")[0]
         own = SENTENCES.get(language, ())
-        english = not own or (language in READ_ENGLISH and rng.random() < 0.6)
+        english = not own or (voice.reads_english and rng.random() < 0.6)
         text = str(rng.choice(lines if english else list(own)))
         spoken, rate = synthesise(voice, text, int(rng.integers(135, 190)))
         waveform = trim(resample(spoken, rate))

@@ -123,6 +123,30 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Αφήστε την τσάντα δίπλα στην πόρτα και περάστε μέσα.",
         "Αύριο θα πάμε μαζί στην αγορά για ψωμί.",
     ),
+    "uk": (
+        "Потяг до Львова сьогодні вирушає на десять хвилин пізніше.",
+        "За хатою є невеликий садок і дві старі яблуні.",
+        "Поставте сумку біля дверей і заходьте, будь ласка.",
+        "Завтра ми разом підемо на ринок купити хліба.",
+        "Книжка досі лежить на столі в кухні.",
+        "Увечері буде дощ, візьміть із собою парасольку.",
+    ),
+    "ky": (
+        "Ошко бара турган поезд бүгүн он мүнөт кеч жөнөйт.",
+        "Үйдүн артында кичинекей бак жана эки алма дарагы бар.",
+        "Баштыкты эшиктин жанына коюп, ичкери кириңиз.",
+        "Эртең базарга чогуу барып, нан сатып алабыз.",
+        "Китеп дагы эле ашканадагы столдо жатат.",
+        "Кечинде жамгыр жаайт, кол чатырыңызды ала кетиңиз.",
+    ),
+    "eo": (
+        "La trajno al la urbo foriras hodiaŭ dek minutojn pli malfrue.",
+        "Malantaŭ la domo estas malgranda ĝardeno kun du pomarboj.",
+        "Bonvolu meti la sakon apud la pordon kaj eniri.",
+        "Morgaŭ ni iros kune al la bazaro por aĉeti panon.",
+        "La libro ankoraŭ kuŝas sur la tablo en la kuirejo.",
+        "Vespere pluvos, kunprenu vian ombrelon.",
+    ),
     "id": (
         "Kereta pagi hari ini berangkat sepuluh menit lebih lambat.",
         "Di belakang rumah ada kebun kecil dan dua pohon apel.",
@@ -130,9 +154,6 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Besok kita pergi bersama ke pasar membeli roti.",
     ),
 }
-# Voices of these languages read English as well: their letters carry them through.
-READ_ENGLISH = ("cs", "fi", "ca")
-
 _PLAIN = re.compile(r"^[A-Za-z ,.'!?;-]+$")
 # A run of vowels (with length marks and ties) or a syllabic consonant.
 _IPA_VOWELS = re.compile(r"[aeiouyɑæɐɒɔəɘɚɛɜɝɞɤɨɪɯɵøœɶʉʊʌʏɷᵻᵿ\u0303ː͡]+|.\u0329")

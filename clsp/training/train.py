@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -137,7 +137,7 @@ def dev_score(measured: dict) -> float:
 
 def joint(
     model: Embedder, clips: Clips, dev: Clips, encode: phases.Encode, words: list[str],
-    steps: int, seed: int, importance: Mapping[str, float] = losses.IMPORTANCE,
+    steps: int, seed: int,
 ) -> int:  # fmt: skip
     """Phase 4; `model` is left as it was at the step that is best on the dev voices, 0 before the
     first. Returns that step."""
@@ -152,7 +152,7 @@ def joint(
             best = (score, step, _state(model))
 
     size = BATCH["joint"]
-    phases.align(model, clips, encode, words, steps, size, seed, None, check, importance)
+    phases.align(model, clips, encode, words, steps, size, seed, None, check)
     model.load_state_dict(best[2])
     return best[1]
 

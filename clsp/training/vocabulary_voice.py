@@ -178,7 +178,7 @@ VOICE: dict[tuple[str, str], Words] = {
         "Volume: normal.|You can tell they are speaking at a normal level.|The gain is normal.|"
         "The speaker neither raises nor lowers the volume.|The audio is at a normal level.|"
         "The speaker's volume is average.",
-        tags="normal loudness|middle volume|neither loud nor quiet|ordinary volume|"
+        tags="normal|normal loudness|middle volume|neither loud nor quiet|ordinary volume|"
         "moderate loudness|moderate volume|normal volume|medium volume|average loudness|"
         "normal level|volume: normal|volume: moderate|loudness: medium|"
         "loudness: normal|level: normal|level: medium|medium vol|normal-volume audio|"

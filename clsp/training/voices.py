@@ -2,9 +2,11 @@
 
 It knows engines, licences and which split a voice belongs to; not what is done to the audio later.
 Splits are by VOICE: nothing of a test voice, under any engine, is heard in training. Voices whose
-licence forbids commercial use (festvox-ital*, the MBROLA voices) are left out on purpose.
+licence forbids commercial use or derivatives (festvox-ital*, the MBROLA voices, half of RHVoice's)
+are left out on purpose.
 
-Engines: flite, espeak-ng and festival, from Debian; see `APT_PACKAGES`.
+Engines, from Debian: flite, espeak-ng and festival (`APT_PACKAGES`); RHVoice and SVOX Pico, of
+training voices only (`APT_NON_FREE`: free to use, but Debian cannot rebuild their data).
 """
 
 import shutil
@@ -23,12 +25,22 @@ APT_PACKAGES = (
     "festvox-czech-machac", "festvox-czech-ph", "festvox-suopuhe-lj", "festvox-suopuhe-mv",
     "festvox-ca-ona-hts", "festvox-ru",
 )  # fmt: skip
-INSTALL_HINT = f"apt-get install {' '.join(APT_PACKAGES)}"
+# Of Debian's component non-free.
+APT_NON_FREE = (
+    "rhvoice", "rhvoice-english", "rhvoice-russian", "rhvoice-ukrainian", "rhvoice-kyrgyz",
+    "rhvoice-esperanto", "rhvoice-brazilian-portuguese", "libttspico-utils",
+)  # fmt: skip
+INSTALL_HINT = (
+    f"apt-get install {' '.join(APT_PACKAGES)}; and, from Debian's component non-free, "
+    f"{' '.join(APT_NON_FREE)}"
+)
 TIMEOUT_S = 60
 
 CMU = "CMU permissive (as BSD, names kept)"
 CSTR = "CSTR/CMU permissive (as BSD, names kept)"
 ESPEAK = "GPL-3.0-or-later"
+RHVOICE = "LGPL-2.1-or-later"
+PICO = "Apache-2.0"
 # festival reads each language in its own 8-bit alphabet; the others take UTF-8.
 FESTIVAL_ENCODING = {"cs": "iso8859-2", "fi": "iso8859-15", "ca": "iso8859-15"}
 
@@ -52,6 +64,11 @@ class Voice:
     @property
     def key(self) -> str:
         return f"{self.engine}:{self.language}:{self.name}"
+
+    @property
+    def reads_english(self) -> bool:
+        """Whether it can be given English, its own language being another."""
+        return self.engine == "rhvoice" or self.language in ("cs", "fi", "ca")
 
 
 def _espeak(
@@ -82,6 +99,26 @@ VOICES: tuple[Voice, ...] = (
     Voice(
         "festival", "czech_krb", "cs", "child", "GPL-3.0-or-later", 1207, weight=3.0, age="child"
     ),
+    Voice("rhvoice", "alan", "en", "male", RHVOICE, 1006, weight=4.0),
+    Voice("rhvoice", "bdl", "en", "male", RHVOICE, 1046, weight=4.0),
+    Voice("rhvoice", "aleksandr", "ru", "male", RHVOICE, 1054, weight=3.0),
+    Voice("rhvoice", "aleksandr-hq", "ru", "male", "CC-BY-SA-4.0", 1045, weight=3.0),
+    Voice("rhvoice", "anatol", "uk", "male", RHVOICE, 983, weight=4.0),
+    Voice("rhvoice", "azamat", "ky", "male", RHVOICE, 1028, weight=4.0),
+    Voice("rhvoice", "clb", "en", "female", RHVOICE, 1175, weight=2.0),
+    Voice("rhvoice", "anna", "ru", "female", RHVOICE, 1131, weight=2.0),
+    Voice("rhvoice", "elena", "ru", "female", "GPL-3.0-or-later", 1223, weight=2.0),
+    Voice("rhvoice", "irina", "ru", "female", RHVOICE, 1188, weight=2.0),
+    Voice("rhvoice", "natalia", "uk", "female", RHVOICE, 1129, weight=2.5),
+    Voice("rhvoice", "nazgul", "ky", "female", RHVOICE, 1192, weight=2.5),
+    Voice("rhvoice", "spomenka", "eo", "female", "GPL-3.0-or-later", 1156, weight=2.5),
+    Voice("rhvoice", "Leticia-F123", "pt-br", "female", "CC-BY-SA-4.0", 1154, weight=2.0),
+    Voice("pico", "en-GB", "en-gb", "female", PICO, 1061, weight=1.2),
+    Voice("pico", "en-US", "en-us", "female", PICO, 1131, weight=1.2),
+    Voice("pico", "de-DE", "de", "female", PICO, 1162, weight=1.2),
+    Voice("pico", "fr-FR", "fr", "female", PICO, 1205, weight=1.2),
+    Voice("pico", "es-ES", "es", "female", PICO, 1147, weight=1.2),
+    Voice("pico", "it-IT", "it", "female", PICO, 1168, weight=1.2),
     Voice("festival", "czech_machac", "cs", "male", "GPL-3.0-or-later", 988, "dev", 2.0),
     Voice("flite", "slt", "en", "female", CMU, 1205, "test", 1.5),
     Voice("festival", "cmu_us_slt_arctic_hts", "en", "female", CMU, 1194, "test", 0.5),
@@ -130,8 +167,14 @@ def synthesise(voice: Voice, text: str, words_per_minute: int = 160) -> tuple[np
         elif voice.engine == "espeak-ng":
             name = f"{voice.language}+{voice.name}"
             command = ["espeak-ng", "-v", name, "-s", str(words_per_minute), "-w", str(out), text]
+        elif voice.engine == "rhvoice":
+            script.write_text(text, encoding="utf-8")
+            command = ["RHVoice-test", "-p", voice.name, "-i", str(script), "-o", str(out)]
+        elif voice.engine == "pico":
+            command = ["pico2wave", "-l", voice.name, "-w", str(out), text]
         else:
-            raise InputError(f"unknown engine {voice.engine!r}; known: flite, festival, espeak-ng")
+            known = "flite, festival, espeak-ng, rhvoice, pico"
+            raise InputError(f"unknown engine {voice.engine!r}; known: {known}")
         if shutil.which(command[0]) is None:
             raise InputError(f"{command[0]} is not installed: {INSTALL_HINT}")
         done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
