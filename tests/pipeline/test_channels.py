@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines import label
+from pipelines import packing
 from pipelines.errors import SettingsError
 from pipelines.lake import Lake
 from pipelines.query import run
@@ -54,13 +54,13 @@ def call(tmp_path: Path, voices: list[np.ndarray]) -> Path:
 def embedded(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """The vectors of each chunk that is processed, before they are rounded to half precision."""
     seen: list[np.ndarray] = []
-    pack = label.pack
+    pack = packing.pack
 
     def noting(vectors: np.ndarray) -> object:
         seen.append(vectors)
         return pack(vectors)
 
-    monkeypatch.setattr(label, "pack", noting)
+    monkeypatch.setattr(packing, "pack", noting)
     return seen
 
 
