@@ -39,11 +39,12 @@ def archive(folder: Path, recordings: int, seconds: int = EACH_S) -> Path:
 def tagged(archive: Path, lake: Path) -> tuple[float, float, float]:
     """CPU seconds, clock seconds and MiB at most, of a whole `clsp tag`."""
     code = (
-        "import resource, sys; from flows.cli import main; sys.argv[0] = 'clsp'\n"
+        "import re, resource, sys; from flows.cli import main; sys.argv[0] = 'clsp'\n"
         "try: main()\n"
         "except SystemExit as done: assert not done.code\n"
         "used = resource.getrusage(resource.RUSAGE_SELF); print()\n"
-        "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
+        "most = re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1]\n"
+        "print(used.ru_utime + used.ru_stime, int(most) / 1024)"
     )
     began = time.monotonic()
     done = subprocess.run(

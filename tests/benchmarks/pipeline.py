@@ -146,9 +146,10 @@ def published_size(folder: Path) -> str:
 
 
 def load_memory(folder: str, precision: str) -> list[float]:
+    # Not getrusage: a child's begins with what its parent held.
     code = (
-        f"import resource, clsp; clsp.load({folder!r}, precision={precision!r}); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        f"import clsp, re; clsp.load({folder!r}, precision={precision!r}); "
+        "print(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1])"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return [int(done.stdout) * 1024 / Path(folder, "model.safetensors").stat().st_size]
