@@ -18,14 +18,17 @@ from clsp.training.synthesise import read_audio, read_manifest
 
 DB = float(np.log(10) / 10)  # features are natural logs of power
 MIN_CROP = 120  # frames of 10 ms
+SPLITS = ("train", "dev", "test")
 
 
 @dataclass
 class Clips:
-    """One split. `frames` is all features end to end, (sum of lengths, 128), float16."""
+    """One split. `frames` is all features end to end, (sum of lengths, 128), float16, of each data
+    set; `places` says which of them a clip is in, and `starts` where."""
 
     rows: list[dict]
-    frames: np.ndarray
+    frames: list[np.ndarray]
+    places: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
     known: np.ndarray  # (clips, columns) of captions.states
@@ -39,7 +42,8 @@ class Clips:
         first = int(self.starts[clip])
         if length > size and rng is not None:
             first += int(rng.integers(length - size + 1))
-        return self.frames[first : first + min(length, size)]
+        frames = self.frames[self.places[clip]]
+        return frames[first : first + min(length, size)]
 
     def batch(
         self, clips: np.ndarray, size: int, rng: np.random.Generator | None = None
@@ -70,8 +74,26 @@ def colour_shift(rng: np.random.Generator) -> np.ndarray:
     return (DB * (curve + rng.uniform(-1, 1))).astype(np.float32)
 
 
-def load(data: Path) -> dict[str, Clips]:
-    """All splits of a data set. Features are worked out once and kept in `features.npz`."""
+def load(*folders: Path) -> dict[str, Clips]:
+    """All splits of one data set, or of several as if they were one. Features are worked out once
+    and kept in `features.npy` of each; they are mapped, so that processes share the memory."""
+    sets = [_load(number, folder) for number, folder in enumerate(folders)]
+    return {split: _joined([one[split] for one in sets]) for split in SPLITS}
+
+
+def _joined(parts: list[Clips]) -> Clips:
+    return Clips(
+        [row for part in parts for row in part.rows],
+        [frames for part in parts for frames in part.frames],
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("places", "starts", "lengths", "known")
+        ),
+    )
+
+
+def _load(number: int, data: Path) -> dict[str, Clips]:
+    """The splits of one data set; `number` is its place among those that are joined."""
     rows = read_manifest(data)
     if not rows:
         raise InputError(
@@ -86,13 +108,18 @@ def load(data: Path) -> dict[str, Clips]:
         partial = data / "partial-features.npy"
         np.save(partial, np.concatenate(parts))
         partial.replace(cache)
-    frames, lengths = np.load(cache), np.load(lengths_cache)
+    frames, lengths = np.load(cache, mmap_mode="r"), np.load(lengths_cache)
     starts = np.cumsum(lengths) - lengths
     known = np.stack([captions.states(row["attributes"]) for row in rows])
     splits = {}
-    for split in ("train", "dev", "test"):
-        own = np.array([number for number, row in enumerate(rows) if row["split"] == split], int)
+    for split in SPLITS:
+        own = np.array([place for place, row in enumerate(rows) if row["split"] == split], int)
         splits[split] = Clips(
-            [rows[number] for number in own], frames, starts[own], lengths[own], known[own]
+            [rows[place] for place in own],
+            [frames],
+            np.full(len(own), number),
+            starts[own],
+            lengths[own],
+            known[own],
         )
     return splits

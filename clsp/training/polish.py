@@ -1,8 +1,8 @@
 """Go on with a trained tiny model on clips that it has not heard: joint fine-tunes, and their mean.
 
-    python -m clsp.training.polish --start MODEL --data DIR --out OUT [--seeds 1 2] [--jobs 2]
+    python -m clsp.training.polish --start MODEL --data DIR... --out OUT [--seeds 1 2] [--jobs 2]
 
-Phase 4 of train.py, longer, on a data set of its own (synthesise with another --seed). Fine-tunes
+Phase 4 of train.py, longer, on data sets of its own (synthesise with another --seed). Fine-tunes
 of one model may be averaged weight by weight, and the mean is often better than each of them on
 speech unlike the training's (Wortsman et al. 2022, "Model soups", arXiv 2203.05482), as is the mean
 with the model as it was (arXiv 2109.01903). The dev voices choose among these, each fine-tune and
@@ -54,9 +54,15 @@ def mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def polish(start: Path, data: Path, seed: int, steps: int, threads: int) -> None:
-    """One fine-tune; its model is DATA/polish-SEED. Nothing is done where that is there."""
-    out = data / f"polish-{seed}"
+def folder_of(out: Path, seed: int) -> Path:
+    """Where a fine-tune is kept: OUT-SEED."""
+    return out.with_name(f"{out.name}-{seed}")
+
+
+def polish(
+    start: Path, data: Sequence[Path], seed: int, steps: int, threads: int, out: Path
+) -> None:
+    """One fine-tune, written to `out`. Nothing is done where that is there."""
     if (out / "training.json").is_file():
         print(f"seed {seed}: taken from {out}", flush=True)
         return
@@ -64,7 +70,7 @@ def polish(start: Path, data: Path, seed: int, steps: int, threads: int) -> None
     torch.manual_seed(seed)
     began = time.monotonic()
     model, tokenizer = opened(start)
-    splits = load(data)
+    splits = load(*data)
     clips, dev = splits["train"], splits["dev"]
     encode, words = encoder_of(tokenizer), unrelated_words()
     phases.align(
@@ -77,12 +83,12 @@ def polish(start: Path, data: Path, seed: int, steps: int, threads: int) -> None
     save(model, tokenizer, notes, out)
 
 
-def choose(start: Path, data: Path, seeds: Sequence[int], out: Path) -> dict[str, float]:
+def choose(start: Path, data: Sequence[Path], seeds: Sequence[int], out: Path) -> dict[str, float]:
     """Write the best on the dev voices, of the fine-tunes, their mean and the start, to `out`;
     returns the score of each."""
-    dev = load(data)["dev"]
+    dev = load(*data)["dev"]
     model, tokenizer = opened(start)
-    folders = {str(seed): data / f"polish-{seed}" for seed in seeds}
+    folders = {str(seed): folder_of(out, seed) for seed in seeds}
     tuned = {name: opened(folder)[0].state_dict() for name, folder in folders.items()}
     ended, began = list(tuned.values()), opened(start)[0].state_dict()
     states = {WITH_START: mean([mean(ended), began]), MEAN: mean(ended), **tuned, START: began}
@@ -105,18 +111,26 @@ def choose(start: Path, data: Path, seeds: Sequence[int], out: Path) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--start", type=Path, required=True, help="a model that train.py wrote")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, nargs="+", help="sets of clips")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="seeds at once")
     parser.add_argument("--steps", type=int, default=STEPS)
     given = parser.parse_args()
-    load(given.data)  # features are worked out once, before the seeds part
+    load(*given.data)  # features are worked out once, before the seeds part
     jobs = min(given.jobs, len(given.seeds))
     threads = max((os.cpu_count() or 1) // jobs, 1)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         runs = [
-            pool.submit(polish, given.start, given.data, seed, given.steps, threads)
+            pool.submit(
+                polish,
+                given.start,
+                given.data,
+                seed,
+                given.steps,
+                threads,
+                folder_of(given.out, seed),
+            )
             for seed in given.seeds
         ]
         for run in runs:

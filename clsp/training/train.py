@@ -171,7 +171,7 @@ def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
     model = Embedder(CLSPConfig.tiny(text_config={"vocab_size": tokenizer.get_vocab_size()}))
     save_tokenizer(tokenizer, run)
     model.config._name_or_path = str(run)  # where the model finds its tokenizer
-    sample = clips.frames[:100_000].astype(np.float32)
+    sample = clips.frames[0][:100_000].astype(np.float32)
     phases.start_front_end(model, float(sample.mean()), float(sample.std()))
     notes: dict = {"seed": seed, "clips": len(clips), "steps": steps}
 

@@ -20,6 +20,7 @@ from clsp.model import CLSPModel
 from clsp.training import (
     augment,
     captions,
+    dataset,
     evaluate,
     formants,
     losses,
@@ -254,7 +255,14 @@ def random_clips(count: int = 24) -> Clips:
         parts.append(rng.normal(-8 + 4 * (number % 2), 1, (60, 128)).astype(np.float16))
     lengths = np.array([len(part) for part in parts])
     known = np.stack([captions.states(row["attributes"]) for row in rows])
-    return Clips(rows, np.concatenate(parts), np.cumsum(lengths) - lengths, lengths, known)
+    return Clips(
+        rows,
+        [np.concatenate(parts)],
+        np.zeros(len(rows), int),
+        np.cumsum(lengths) - lengths,
+        lengths,
+        known,
+    )
 
 
 def test_a_few_steps_reduce_the_loss() -> None:
@@ -316,21 +324,50 @@ def test_polishing_goes_on_from_a_model_and_keeps_the_best_on_dev(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = random_clips()
-    monkeypatch.setattr(polish, "load", lambda data: {"train": clips, "dev": clips})
+    monkeypatch.setattr(polish, "load", lambda *data: {"train": clips, "dev": clips})
     # Both questions that these clips can answer; the dev score of real sets asks for more.
     monkeypatch.setattr(train, "DECIDING", ("gender",))
     monkeypatch.setattr(evaluate, "RETRIEVAL_SIZE", 2)
     monkeypatch.setitem(train.BATCH, "joint", 8)
     start = Path(clsp.__file__).parent / "assets" / "tiny"
     for seed in (1, 2):
-        polish.polish(start, tmp_path, seed, steps=4, threads=1)
-    scores = polish.choose(start, tmp_path, (1, 2), tmp_path / "out")
+        polish.polish(start, [tmp_path], seed, 4, 1, polish.folder_of(tmp_path / "out", seed))
+    scores = polish.choose(start, [tmp_path], (1, 2), tmp_path / "out")
     notes = json.loads((tmp_path / "out" / "training.json").read_text())
     assert set(scores) == {"start", "1", "2", "mean", "mean with start"}
-    ended, began = (polish.opened(f)[0].state_dict() for f in (tmp_path / "polish-1", start))
+    ended, began = (polish.opened(f)[0].state_dict() for f in (tmp_path / "out-1", start))
     assert not all(torch.equal(ended[name], began[name]) for name in began)
     assert scores[notes["kept"]] >= max(scores.values()) - polish.TIE
     monkeypatch.setattr(polish, "TIE", 1.0)  # all alike: the first, which has heard most
-    assert next(iter(polish.choose(start, tmp_path, (1, 2), tmp_path / "out"))) == "mean with start"
+    assert (
+        next(iter(polish.choose(start, [tmp_path], (1, 2), tmp_path / "out"))) == "mean with start"
+    )
     assert json.loads((tmp_path / "out" / "training.json").read_text())["kept"] == "mean with start"
     assert clsp.load(str(tmp_path / "out")).embed_text(["A male speaker."]).shape == (1, 512)
+
+
+def test_several_sets_of_clips_are_as_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, count in (("a", 3), ("b", 2)):
+        (tmp_path / name).mkdir()
+        sizes = [3_200 + 160 * i for i in range(count)]
+        clips = [rng.integers(-9_000, 9_000, size).astype(np.int16) for size in sizes]
+        np.savez(
+            tmp_path / name / "shard-00000.npz",
+            audio=np.concatenate(clips),
+            lengths=sizes,
+        )
+        rows = [
+            {"id": f"{name}{i}", "split": "dev" if i == 1 else "train", "attributes": {}}
+            for i in range(count)
+        ]
+        manifest = "\n".join(map(json.dumps, rows)) + "\n"
+        (tmp_path / name / "shard-00000.jsonl").write_text(manifest)
+    one, other = (dataset.load(tmp_path / name) for name in ("a", "b"))
+    both = dataset.load(tmp_path / "a", tmp_path / "b")
+    assert [row["id"] for row in both["train"].rows] == ["a0", "a2", "b0"]
+    assert [row["id"] for row in both["dev"].rows] == ["a1", "b1"] and not len(both["test"])
+    for clip, (part, place) in enumerate([(one, 0), (one, 1), (other, 0)]):
+        expected = part["train"].crop(place, 999, None)
+        np.testing.assert_array_equal(both["train"].crop(clip, 999, None), expected)
+    assert both["train"].batch(np.arange(3), 999)[1].tolist() == [20, 22, 20]
