@@ -60,10 +60,11 @@ def connect(
     at: datetime | None = None,
     spill: Path | None = None,
     memory_limit: str | None = None,
+    whole: bool = True,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that sees the lake as it is now, or was (`at`, with its time zone), and no other
     file on this machine, but a folder to put into what is over the memory limit (as DuckDB writes
-    it)."""
+    it). But for `whole`, without the views that only people's queries ask for."""
     # The ledger first, as it is written last: of a chunk that it names, every row is there.
     names = sorted(schemas.TABLES, key=lambda name: name != "runs")
     stored = {name: lake.stored(name) for name in names}
@@ -73,8 +74,8 @@ def connect(
             _raw_view(db, name, *stored[name], schema)
         ready = lake.ready() if at is None else None
         if ready:
-            _raw_view(db, schemas.READY, ready.files, ready.schema, ready.schema)
-        views.create(db, at, ready.seq if ready else None)
+            _raw_view(db, schemas.READY, ready.files, ready.schema, ready.schema, views.ROW)
+        views.create(db, at, ready.seq if ready else None, whole)
         if spill:
             db.execute(f"SET temp_directory = {views.text(str(spill))}")
         if memory_limit:
@@ -152,9 +153,15 @@ def _written(sql: str) -> list[str]:
 
 
 def _raw_view(
-    db: duckdb.DuckDBPyConnection, name: str, files: list[str], stored: pa.Schema, ours: pa.Schema
+    db: duckdb.DuckDBPyConnection,
+    name: str,
+    files: list[str],
+    stored: pa.Schema,
+    ours: pa.Schema,
+    *more: str,
 ) -> None:
-    """`stored.NAME`: all of a table's rows, of committed chunks and of those cut off half-way.
+    """`stored.NAME`: all of a table's rows, of committed chunks and of those cut off half-way, with
+    these `more` columns, which are of DuckDB's own.
 
     Rows from before a column was thought of lack it: it is NULL there. DuckDB is told the columns,
     so that it need not open every file to find them.
@@ -171,5 +178,5 @@ def _raw_view(
         source = f"read_parquet([{quoted}], schema = MAP {{{columns}}})"
     else:
         db.execute(f"CREATE TABLE {source} AS FROM shape")
-    db.execute(f"CREATE VIEW stored.{name} AS FROM {source}")
+    db.execute(f"CREATE VIEW stored.{name} AS SELECT {', '.join(['*', *more])} FROM {source}")
     db.unregister("shape")

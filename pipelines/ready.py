@@ -78,7 +78,7 @@ def _joining(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with (
             tempfile.TemporaryDirectory(prefix=SPILL, dir=lake.root) as spill,
-            connect(lake, spill=Path(spill), memory_limit=MEMORY_LIMIT) as db,
+            connect(lake, spill=Path(spill), memory_limit=MEMORY_LIMIT, whole=False) as db,
         ):
             yield db
     except duckdb.Error as error:

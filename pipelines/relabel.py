@@ -58,7 +58,7 @@ def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
 
     began, number = datetime.now(UTC), 0
     tables: list[pa.Table] = []
-    with connect(lake) as db:
+    with connect(lake, whole=False) as db:
         db.register("wanted", _wanted(entries))
         [(seen,)] = db.execute("SELECT max(seq) FROM runs").fetchall()
 
@@ -105,7 +105,7 @@ def _labels_chunk(job: Job, number: int) -> str:
 
 def _recordings(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> pa.Table:
     """The rows of these recordings, with the entries' metadata."""
-    with connect(lake) as db:
+    with connect(lake, whole=False) as db:
         db.register("wanted", _wanted(entries))
         columns = "h.* EXCLUDE (seq, committed_at) REPLACE (w.metadata AS metadata)"
         return db.sql(f"SELECT {columns} {PLANNED}", params=_keys(job)).to_arrow_table()

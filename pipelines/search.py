@@ -37,7 +37,7 @@ def lake_model(lake: Lake, name: str | None = None, precision: str | None = None
     """
     import clsp
 
-    with connect(lake) as db:
+    with connect(lake, whole=False) as db:
         keys = _keys(lake, db, precision)
     model = clsp.load(name or parts_of(keys[0])[0])  # for its text alone: always in float32
     _key_of(model, keys)
@@ -59,38 +59,41 @@ def search(
         raise SettingsError(f"k={k}, text={text!r}: expected k of at least 1 and some text")
     with torch.inference_mode():
         query = model.embed_text([text])[0].float().cpu().numpy()
-    with connect(lake) as db:
+    with connect(lake, whole=False) as db:
         key = _key_of(model, _keys(lake, db, precision))
         most = max(CANDIDATES, 4 * k)
         while True:
             with _one_thread():
                 found = _nearest(lake, db, key, query, most)
             for some in (4 * k, found.num_rows):
-                best = _shown(db, key, found.slice(0, some), "s.segment_id, s.archive, s.uri", k)
+                best = _shown(db, key, found.slice(0, some), k, "segment_id", "archive", "uri")
                 if best.num_rows == k:
                     break
             if best.num_rows == k or found.num_rows < most:
-                return _shown(db, key, best, "s.*", k)
+                return _shown(db, key, best, k)
             most *= 32  # the best are of recordings that are gone, or cut otherwise now
 
 
 def _shown(
-    db: duckdb.DuckDBPyConnection, key: str, hits: pa.Table, columns: str, k: int
+    db: duckdb.DuckDBPyConnection, key: str, hits: pa.Table, k: int, *columns: str
 ) -> pa.Table:
-    """The first k rows of `speech` for hits: similarity, and these columns. Where hits have archive
-    and uri too, only rows of those. Few columns first: of 60, many are read for one row."""
-    same = [name for name in ("segment_id", "archive", "uri") if name in hits.column_names]
-    speech = views.speech_of(db, hits["segment_id"].unique().to_pylist())
+    """The first k rows of `speech` for hits: similarity, and these columns or all. Few columns
+    first: of 60, many are read for one row. Then only the rows of what was found."""
+    place = [views.ROW] if views.is_ready(db) else []
+    rows = hits[views.ROW].to_pylist() if views.ROW in hits.column_names else ()
+    speech = views.speech_of(db, hits["segment_id"].unique().to_pylist(), rows)
+    same = [name for name in hits.column_names if name != "similarity"]
+    chosen = ", ".join(f"s.{name}" for name in [*columns, *place]) if columns else "s.*"
     db.register("hits", hits)
     found = arrow(
         db,
-        f"""SELECT h.similarity, {columns} FROM hits h JOIN ({speech}) s USING ({", ".join(same)})
+        f"""SELECT h.similarity, {chosen} FROM hits h JOIN ({speech}) s USING ({", ".join(same)})
             WHERE s.model_key = ? ORDER BY h.similarity DESC, s.uri, s.start_s LIMIT ?""",
         key,
         k,
     )
     db.unregister("hits")
-    return found
+    return found if columns or not place else found.drop_columns(place)
 
 
 def _nearest(

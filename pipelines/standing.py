@@ -53,7 +53,7 @@ class Standing:
     def __init__(self, lake: Lake, job: Job, settings: TagSettings) -> None:
         self.job, self.settings = job, settings
         self.kind = kind_of(settings.source, settings.kind)
-        with connect(lake) as db:
+        with connect(lake, whole=False) as db:
             rows = arrow(
                 db,
                 """SELECT r.uri, r.version, r.state, r.error_kind, r.limits, r.segments_policy,

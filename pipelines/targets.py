@@ -56,7 +56,7 @@ def declared(lake: Lake) -> Target:
     """The lake's target; of a lake that declares nothing, one of nothing."""
     if not lake.exists("targets"):  # every run asks: most lakes have none
         return Target()
-    with connect(lake) as db:
+    with connect(lake, whole=False) as db:
         [row] = arrow(
             db,
             """SELECT taxonomy_yaml AS taxonomy, model, segments, channels, precision

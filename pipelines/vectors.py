@@ -93,7 +93,11 @@ def refresh(lake: Lake, make: bool = True, wait_s: float | None = None) -> None:
     are not there yet. Raises LakeError; LakeBusy where another process has been at it for long."""
     if not lake.exists("runs") or not (make or (lake.root / FOLDER).is_dir()):
         return
-    with lake.locked(LOCK, wait_s), lake_errors(lake.root / FOLDER), connect(lake) as db:
+    with (
+        lake.locked(LOCK, wait_s),
+        lake_errors(lake.root / FOLDER),
+        connect(lake, whole=False) as db,
+    ):
         rows = db.execute("SELECT DISTINCT model_key FROM recordings WHERE state = 'tagged'")
         for (key,) in rows.fetchall():
             if make or stored(lake, key):

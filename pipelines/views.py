@@ -16,11 +16,18 @@ SPAN = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_k
 
 
 READY = f"stored.{schemas.READY}"
+ROW = "file_row_number"  # DuckDB's name for a row's place in its file, of READY
 
 
-def create(db: duckdb.DuckDBPyConnection, at: datetime | None, ready: int | None = None) -> None:
+def create(
+    db: duckdb.DuckDBPyConnection,
+    at: datetime | None,
+    ready: int | None = None,
+    whole: bool = True,
+) -> None:
     """All views, over `stored.NAME`, as of now or a time. `ready`: the commit as of which
-    `stored.speech` is; it is dropped where it is not the newest, or has other columns."""
+    `stored.speech` is; it is dropped where it is not the newest, or has other columns. But for
+    `whole`, those that only people's queries ask for are left out: half of the work."""
 
     def then(column: str) -> str:
         return f"{column} <= {text(at.isoformat())}::TIMESTAMPTZ" if at else "true"
@@ -73,15 +80,18 @@ def create(db: duckdb.DuckDBPyConnection, at: datetime | None, ready: int | None
     taxonomy = _taxonomy(db)
     columns = _names(taxonomy)
     if ready is not None and (
-        ready != newest(db) or _columns(db, READY) != [schemas.AS_OF, *columns]
+        ready != newest(db) or _columns(db, READY) != [schemas.AS_OF, *columns, ROW]
     ):
         db.execute(f"DROP VIEW {READY}")
-    of_copy = f"SELECT * EXCLUDE ({schemas.AS_OF}) FROM {READY}"
-    db.execute(f"CREATE VIEW speech AS {of_copy if is_ready(db) else _speech(taxonomy)}")
+        ready = None
+    of_copy = f"SELECT * EXCLUDE ({schemas.AS_OF}, {ROW}) FROM {READY}"
+    db.execute(f"CREATE VIEW speech AS {_speech(taxonomy) if ready is None else of_copy}")
+    if not whole:
+        return
     db.execute(
         f"CREATE MACRO speech_by(key) AS TABLE {_labelled(taxonomy)} AND l.taxonomy_key = key"
     )
-    _long_views(db, taxonomy)
+    _long_views(db, taxonomy, ready is not None)
     db.execute(LABEL_DRIFT)
 
 
@@ -105,12 +115,18 @@ def joined(db: duckdb.DuckDBPyConnection) -> str:
     return _speech(_taxonomy(db))
 
 
-def speech_of(db: duckdb.DuckDBPyConnection, segment_ids: Iterable[str]) -> str:
+def speech_of(
+    db: duckdb.DuckDBPyConnection, segment_ids: Iterable[str], rows: Iterable[int] = ()
+) -> str:
     """SQL for the rows of `speech` of a few segments. Of each table that they are joined from,
-    DuckDB reads little but the ids: a condition on the view it hands to one of them only."""
+    DuckDB reads little but the ids: a condition on the view it hands to one of them only. Of a
+    copy they have ROW too; where that is known of them, `rows` tells it, and the rest is skipped.
+    """
     told = ", ".join(map(text, segment_ids))
     if is_ready(db):
-        return f"SELECT * FROM speech WHERE {f'segment_id IN ({told})' if told else 'false'}"
+        numbers = ", ".join(map(str, rows))
+        these = f"{ROW} IN ({numbers})" if numbers else f"segment_id IN ({told})"
+        return f"SELECT * EXCLUDE ({schemas.AS_OF}) FROM {READY} WHERE {these if told else 'false'}"
     few = f"s.segment_id IN ({told}) AND l.segment_id IN ({told})" if told else "false"
     return f"{_speech(_taxonomy(db))} AND {few}"
 
@@ -144,7 +160,7 @@ def _labelled(taxonomy: list[str]) -> str:
         WHERE r.state = 'tagged'"""
 
 
-def _long_views(db: duckdb.DuckDBPyConnection, taxonomy: list[str]) -> None:
+def _long_views(db: duckdb.DuckDBPyConnection, taxonomy: list[str], ready: bool) -> None:
     _long(
         db,
         "labels_long",
@@ -156,6 +172,7 @@ def _long_views(db: duckdb.DuckDBPyConnection, taxonomy: list[str]) -> None:
         {"attribute": "VARCHAR", "label": "VARCHAR", "p": "FLOAT", "margin": "FLOAT",
          "unsure": "BOOLEAN", "best": "VARCHAR"},
         "p",
+        ready,
     )  # fmt: skip
     _long(
         db,
@@ -163,6 +180,7 @@ def _long_views(db: duckdb.DuckDBPyConnection, taxonomy: list[str]) -> None:
         {c.removeprefix("style_"): {"similarity": c} for c in taxonomy if c.startswith("style_")},
         {"style": "VARCHAR", "similarity": "FLOAT"},
         "similarity",
+        ready,
     )
 
 
@@ -172,13 +190,14 @@ def _long(
     parts: dict[str, dict[str, str]],
     types: dict[str, str],
     present: str,
+    ready: bool,
 ) -> None:
     """A view of speech with a row for each segment and part, where column `present` has a value;
     `parts` tell the columns of each, after its name. Where speech is a join, it is made once."""
     name, *columns = types
     empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in types.items())
     selects = [f"SELECT {SPAN}, {empty} FROM speech WHERE false"]
-    if is_ready(db):  # no join: each part reads its own columns, and one that is not asked for none
+    if ready:  # no join: each part reads its own columns, and one that is not asked for none
         selects += [
             f"""SELECT {SPAN}, {text(part)} AS {name},
                        {", ".join(f"{given[column]} AS {column}" for column in columns)}
