@@ -154,7 +154,9 @@ class AttentionWeights(nn.Module):
         q = q.view(n, frames, self.heads, -1).transpose(1, 2)
         k = k.view(n, frames, self.heads, -1).permute(0, 2, 3, 1)
         p = p.view(n, frames, self.heads, -1).transpose(1, 2)
-        table = positional_table(frames, self.pos_dim, x.device).to(x.dtype)
+        # A compiler finds for itself what is computed twice, and looks into no cache.
+        positions = make_positions if torch.compiler.is_compiling() else positional_table
+        table = positions(frames, self.pos_dim, x.device).to(x.dtype)
         table = self.linear_pos(table).view(2 * frames - 1, self.heads, -1).permute(1, 2, 0)
         scores = q @ k + relative_to_absolute(p @ table)
         if valid is not None:
@@ -165,17 +167,13 @@ class AttentionWeights(nn.Module):
 def relative_to_absolute(scores: Tensor) -> Tensor:
     """(n, heads, T, 2 T - 1) by offset j - i to (n, heads, T, T) by j: a view."""
     n, heads, frames, _ = scores.shape
-    scores = scores.contiguous()
-    s0, s1, s2, s3 = scores.stride()
-    return scores.as_strided(
-        (n, heads, frames, frames),
-        (s0, s1, s2 - s3, s3),
-        storage_offset=scores.storage_offset() + s3 * (frames - 1),
-    )
+    s0, s1, s2, s3 = (scores := scores.contiguous()).stride()
+    # From where the slice begins; `torch.compile` cannot be told that place itself.
+    first = scores[..., frames - 1 :]
+    return first.as_strided((n, heads, frames, frames), (s0, s1, s2 - s3, s3))
 
 
-@lru_cache(maxsize=64)
-def positional_table(frames: int, pos_dim: int, device: torch.device) -> Tensor:
+def make_positions(frames: int, pos_dim: int, device: torch.device) -> Tensor:
     """Compact relative positions (2 frames - 1, pos_dim), offsets -(frames-1) ... frames-1.
 
     Offsets are compressed logarithmically, bent into an angle, and expanded into a Fourier
@@ -193,6 +191,9 @@ def positional_table(frames: int, pos_dim: int, device: torch.device) -> Tensor:
         table = torch.stack([phase.cos(), phase.sin()], dim=-1).flatten(1)
         table[:, -1] = 1.0
         return table
+
+
+positional_table = lru_cache(maxsize=64)(make_positions)
 
 
 class SelfAttention(nn.Module):

@@ -56,6 +56,7 @@ def reprocess(
     worker_gpus: float | None = None,
     device: str = "auto",
     batch_s: float | None = None,
+    compile_encoder: bool = False,
     decode_threads: int = 2,
     chunk_files: int = 256,
     chunk_mib: int = 256,

@@ -102,6 +102,7 @@ def tag_archive(
     worker_gpus: float | None = None,
     device: str = "auto",
     batch_s: float | None = None,
+    compile_encoder: bool = False,
     decode_threads: int = 2,
     chunk_files: int = 256,
     chunk_mib: int = 256,

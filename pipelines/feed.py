@@ -4,12 +4,13 @@ On a GPU a batch is copied from pinned memory, and its features are made there f
 the one before it is computed; an answer is fetched when the next batch is on its way. On a CPU a
 batch is computed when its turn comes. Knows nothing of files or tables.
 
-What a GPU alone does (`_launch`) has not run yet: there was none. The rest is tested on a CPU.
+What a GPU alone does (`_launch`) has not run yet: there was none. The rest is tested on a CPU, with
+a compiler too, but for the code that it would make for a GPU.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,16 +23,31 @@ if TYPE_CHECKING:
 # padding; a GPU is idle below.
 BATCH_S = {"cpu": 30.0, "cuda": 240.0}
 SAMPLE_RATE, FRAMES_PER_S = 16_000, 100  # of waveforms, of features
+COMPILER = "inductor"  # torch.compile's own: fewer and larger kernels
+# Batches for a compiler have FRONT_END frames more than a multiple of BUCKET: the encoder halves
+# their number five times without a rest, so that a graph does for all lengths; but it makes another
+# where a clip is alone, or PyTorch would choose other convolutions. They have two buckets and more.
+BUCKET, FRONT_END = 32, 7
+GRAPHS = 64  # at most, before it is an error; PyTorch's 8 are soon had
 
 Answer = Callable[[], np.ndarray]  # waits where it must
 
 
 class Feed:
     """Embeds batches of clips: log-mel features (frames, 128); or, as on a GPU, waveforms
-    (samples,) at 16 kHz. `as_gpu` has a CPU go the same way, but for what only a GPU can do."""
+    (samples,) at 16 kHz. `as_gpu` has a CPU go the same way, but for what only a GPU can do.
+    `compiler`: what the encoder is compiled by, as `torch.compile` takes it; a model packed for a
+    CPU (clsp.packed) cannot be."""
 
-    def __init__(self, model: "Embedder", as_gpu: bool = False) -> None:
+    def __init__(
+        self,
+        model: "Embedder",
+        as_gpu: bool = False,
+        compiler: "str | Callable[..., Any] | None" = None,
+    ) -> None:
         self.model = model
+        self.compiled = compiler is not None
+        self._embed = self._compiled(compiler) if compiler else model.embed_padded
         on_gpu = model.device.type == "cuda"
         self.as_gpu = as_gpu or on_gpu
         self._start = self._launch if on_gpu else self._compute
@@ -74,15 +90,30 @@ class Feed:
     def _compute(self, batch: Sequence[np.ndarray]) -> Answer:
         import torch
 
-        made = self.model.embed_padded(*self._padded([torch.from_numpy(clip) for clip in batch]))
+        made = self._embed(*self._padded([torch.from_numpy(clip) for clip in batch]))
         return made.float().cpu().numpy
 
     def _padded(self, clips: "list[torch.Tensor]") -> "tuple[torch.Tensor, torch.Tensor, bool]":
+        import torch.nn.functional as F
+
         from clsp.features import fbank_batch, pad_features
 
         features = fbank_batch(clips) if self.as_gpu else clips
         batch, lengths = pad_features(features)
+        if self.compiled:
+            buckets = max(-(-(batch.shape[1] - FRONT_END) // BUCKET), 2)
+            more = buckets * BUCKET + FRONT_END - batch.shape[1]
+            return F.pad(batch, (0, 0, 0, more)), lengths, True
         return batch, lengths, any(len(clip) < batch.shape[1] for clip in features)
+
+    def _compiled(self, compiler: "str | Callable[..., Any]") -> "Callable[..., torch.Tensor]":
+        import torch
+
+        torch._dynamo.config.recompile_limit = GRAPHS
+        # In one graph, or with an error: a break would go unseen.
+        return torch.compile(
+            self.model.embed_padded, fullgraph=True, dynamic=True, backend=compiler
+        )
 
     def _launch(self, batch: Sequence[np.ndarray]) -> Answer:
         """Waits for no computation: copies and features go by a stream of their own."""
@@ -100,7 +131,7 @@ class Feed:
         compute.wait_stream(ahead)
         for tensor in (features, lengths):  # not given to another until they have been read
             tensor.record_stream(compute)
-        made = self.model.embed_padded(features, lengths, padded).float()
+        made = self._embed(features, lengths, padded).float()
         back = torch.empty(made.shape, pin_memory=True)
         back.copy_(made, non_blocking=True)
         done = torch.cuda.Event()

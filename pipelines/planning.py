@@ -103,6 +103,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         precision=wanted.precision,
         device=settings.device,
         batch_s=settings.batch_s,
+        compile_encoder=settings.compile_encoder,
         decode_threads=settings.decode_threads,
         limits=Limits(settings.max_duration_s, settings.max_bytes, settings.file_timeout_s),
     )
@@ -220,7 +221,7 @@ def _contents(lake: Lake, job: Job, entries: Iterable[FileEntry]) -> tuple[froze
     untold = any(is_remote(entry.path) and not entry.size_bytes for entry in files)
     sizes = pa.table({"size_bytes": pa.array(sorted({e.size_bytes for e in files}), pa.int64())})
     under = {"policy": job.policy.key, "model": job.model_key, "limits": job.limits.key}
-    with connect(lake) as db:
+    with connect(lake, whole=False) as db:
         db.register("wanted", sizes)
         found = arrow(
             db,

@@ -27,14 +27,14 @@ from pipelines.planning import Plan, new_run_id, plan
 from pipelines.query import arrow, ask, connect
 from pipelines.retry import latest_runs, run_on
 from pipelines.segments import SegmentPolicy
-from pipelines.settings import TagSettings, check_precision
+from pipelines.settings import TagSettings, check_compiler, check_precision
 from pipelines.targets import CHANNELS, PRECISION, Target, declared
 from pipelines.taxonomy import Taxonomy
 
 ONLY = ("relabel", "re-embed")
 HOW = (
     "executor", "ray_address", "workers", "worker_cpus", "worker_gpus", "device", "batch_s",
-    "decode_threads", "chunk_files", "chunk_mib",
+    "compile_encoder", "decode_threads", "chunk_files", "chunk_mib",
 )  # fmt: skip
 
 
@@ -54,8 +54,8 @@ class ReprocessSettings:
     |           | any segment fits                                              |               |
     | only      | `relabel` (what needs no audio) or `re-embed` (what does)     | both          |
 
-    And executor, ray_address, workers, worker_cpus, worker_gpus, device, batch_s, decode_threads,
-    chunk_files and chunk_mib, as of TagSettings.
+    And executor, ray_address, workers, worker_cpus, worker_gpus, device, batch_s,
+    compile_encoder, decode_threads, chunk_files and chunk_mib, as of TagSettings.
 
     What neither says stays as it is with each recording. Raises SettingsError.
     """
@@ -75,6 +75,7 @@ class ReprocessSettings:
     worker_gpus: float | None = None
     device: str = "auto"
     batch_s: float | None = None
+    compile_encoder: bool = False
     decode_threads: int = 2
     chunk_files: int = 256
     chunk_mib: int = 256
@@ -83,6 +84,7 @@ class ReprocessSettings:
         if self.only is not None and self.only not in ONLY:
             raise SettingsError(f"only {self.only!r}: expected one of {list(ONLY)}")
         check_precision(self.precision)
+        check_compiler(self.compile_encoder, self.device)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def steps(settings: ReprocessSettings) -> list[Step]:
     require_goal(settings)
     goal = _goal(settings, declared(lake))
     groups: dict[tuple[str, str, str, str, SegmentPolicy], _Group] = defaultdict(_Group)
-    with connect(lake) as db:
+    with connect(lake, whole=False) as db:
         latest, named = latest_runs(db), _named(db)
         for row in _recordings(db, settings.where):
             what, policy = goal.lacking(row)
@@ -330,7 +332,7 @@ def _embedding(
 def seconds_of(lake: Lake, wanted: list[Step]) -> dict[str, float | None]:
     """About how long the steps of each kind take, by what this lake has seen; None where it has
     seen nothing like it."""
-    with connect(lake) as db:
+    with connect(lake, whole=False) as db:
         speeds = {
             what: db.execute(
                 f"""SELECT sum(epoch(committed_at) - epoch(started_at)) / sum({unit}) FROM

@@ -38,6 +38,7 @@ class TagSettings:
     | worker_gpus    | that each Ray actor takes: 1, or less, where some share one   | 1          |
     | device         | `auto`, `cpu`, `cuda`                                         | auto       |
     | batch_s        | seconds of audio in one batch, padding included               | by device  |
+    | compile_encoder | on a GPU, by `torch.compile`: minutes at first, faster then | False      |
     | decode_threads | threads that decode, in each worker                           | 2          |
     | chunk_files    | most files committed together                                 | 256        |
     | chunk_mib      | most MiB of files committed together                          | 256        |
@@ -68,6 +69,7 @@ class TagSettings:
     worker_gpus: float | None = None
     device: str = "auto"
     batch_s: float | None = None
+    compile_encoder: bool = False
     decode_threads: int = 2
     chunk_files: int = 256
     chunk_mib: int = 256
@@ -86,6 +88,7 @@ class TagSettings:
         if self.channels is not None and self.channels not in CHANNELS:
             raise SettingsError(f"channels {self.channels!r}: expected one of {list(CHANNELS)}")
         check_precision(self.precision)
+        check_compiler(self.compile_encoder, self.device)
         limits = ("max_duration_s", "max_bytes", "file_timeout_s")
         for name in ("batch_s", "decode_threads", "chunk_files", "chunk_mib", *limits):
             if (value := getattr(self, name)) is not None and not value > 0:
@@ -108,4 +111,13 @@ def check_precision(precision: str | None, device: str = "auto") -> None:
     if precision == "int8" and device.startswith("cuda"):
         raise SettingsError(
             f"precision 'int8' on device {device!r}: expected `cpu`. Use bfloat16 on a GPU"
+        )
+
+
+def check_compiler(compile_encoder: bool, device: str) -> None:
+    """Raises SettingsError where an encoder shall be compiled that is not for a GPU."""
+    if compile_encoder and not device.startswith(("cuda", "auto")):
+        raise SettingsError(
+            f"compile_encoder on device {device!r}: expected `cuda`. Leave it out: for a CPU the "
+            "encoder is laid out otherwise"
         )

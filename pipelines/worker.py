@@ -21,7 +21,7 @@ from pipelines import faults, memory, metrics, schemas
 from pipelines.archive import FileEntry, content_hash
 from pipelines.audio import open_recording
 from pipelines.errors import FailureKind, RecordingError
-from pipelines.feed import BATCH_S, Feed, batches
+from pipelines.feed import BATCH_S, COMPILER, Feed, batches
 from pipelines.fetching import fetched
 from pipelines.jobs import (
     Chunk,
@@ -34,6 +34,7 @@ from pipelines.jobs import (
 )
 from pipelines.samples import loudness, to_16k
 from pipelines.segments import cut
+from pipelines.settings import check_compiler
 
 WINDOW_S = 1200.0  # audio held while it is sorted by length: 61 MB as features
 QUEUED_SEGMENTS = 4  # per file that a thread decodes ahead
@@ -59,7 +60,8 @@ class Worker:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = clsp.load(job.model, device=device, precision=job.precision)
         self.dim = self.model.config.joint_dim
-        self.feed = Feed(self.model)
+        check_compiler(job.compile_encoder, self.model.device.type)
+        self.feed = Feed(self.model, compiler=COMPILER if job.compile_encoder else None)
         checkpoint = self.model.checkpoint
         found = model_key(checkpoint.name, checkpoint.revision, job.precision)
         if found != job.model_key:

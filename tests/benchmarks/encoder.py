@@ -104,7 +104,7 @@ def measured(folder: Path | None = None, clips: int = 24) -> list[dict[str, obje
     torch.manual_seed(0)
     model = XLarge().eval().requires_grad_(False)
     other = authors(folder, CLSPConfig(), model.state_dict()) if folder else ours(model)
-    given = {n: _alike(n) for n in SHAPES}
+    given = {n: of_one_length(n, 5 * FRAMES_PER_S) for n in SHAPES}
     wanted = {n: pooled(other, *given[n]) for n in SHAPES}
     theirs = {n: [cpu_s(other, *given[n]) for _ in range(SHAPES[n])] for n in SHAPES}
     lengths = speech_lengths(clips)
@@ -142,8 +142,8 @@ def measured(folder: Path | None = None, clips: int = 24) -> list[dict[str, obje
     return found
 
 
-def _alike(n: int) -> tuple[Tensor, Tensor]:
-    return pad_features([_features(5 * FRAMES_PER_S) for _ in range(n)])
+def of_one_length(n: int, frames: int) -> tuple[Tensor, Tensor]:
+    return pad_features([_features(frames) for _ in range(n)])
 
 
 def _features(frames: int) -> Tensor:

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import clsp
 from clsp import Embedder
 from clsp.features import fbank_batch
-from pipelines.feed import BATCH_S, Feed, batches
+from pipelines.feed import BATCH_S, COMPILER, Feed, batches
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag
 from tests.benchmarks.encoder import speech_lengths
@@ -75,11 +75,13 @@ def operations(model: Embedder, groups: list[list[np.ndarray]]) -> int:
 
 
 @torch.inference_mode()
-def encoder(model: Embedder, clips: list[np.ndarray], budget_s: float) -> dict[str, float]:
+def encoder(
+    model: Embedder, clips: list[np.ndarray], budget_s: float, compiler: str | None = None
+) -> dict[str, float]:
     """Operations a second, hours an hour, and shares of the time that features and copies take."""
     device, groups = str(model.device), in_batches(clips, budget_s)
     counted = operations(model, groups)
-    feed = Feed(model, as_gpu=True)
+    feed = Feed(model, True, compiler)
     list(
         feed.embedded(groups)
     )  # kernels are chosen and memory is had at the first sight of a shape
@@ -125,8 +127,10 @@ def measured(clips: int = 4_000, device: str = "cuda") -> list[dict[str, object]
         model = clsp.load(path, device=device, precision="bfloat16")
         most = product_rate(device)
         found: dict[str, object] = {"name": torch.cuda.get_device_name(), "product": most}
-        found |= encoder(model, waves(clips), BATCH_S["cuda"])
-        found["share of the product"] = float(found["operations a second"]) / most  # type: ignore[arg-type]
+        for compiler, said in ((None, ""), (COMPILER, "compiled: ")):
+            fed = encoder(model, waves(clips), BATCH_S["cuda"], compiler)
+            fed["share of the product"] = fed["operations a second"] / most
+            found |= {f"{said}{name}": figure for name, figure in fed.items()}
         del model
         found["archive, hours an hour"] = archive(path, clips, device, "bfloat16")
     print(", ".join(f"{key}: {value}" for key, value in found.items()), flush=True)
