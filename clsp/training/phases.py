@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from clsp.embedder import Embedder
 from clsp.training import captions
-from clsp.training.captions import COLUMNS, FACTS
+from clsp.training.captions import COLUMNS, FACTS, paraphrase
 from clsp.training.dataset import Clips
 from clsp.training.heads import NormedHead
 from clsp.training.losses import (
@@ -24,7 +24,7 @@ from clsp.training.losses import (
     contrastive_loss,
     prompt_loss,
 )
-from clsp.training.wording import PROMPTS
+from clsp.training.wording import BARE, PROMPTS
 
 CROP_FRAMES = (120, 380)  # of 10 ms, drawn per batch
 LOG_EVERY = CHECK_EVERY = 100
@@ -198,14 +198,17 @@ def plain_heads(model: Embedder) -> tuple[NormedHead, NormedHead]:
     return heads
 
 
-def prompts_of_all(rng: np.random.Generator, canonical: bool) -> tuple[list[str], dict[str, slice]]:
-    """One text per class of every attribute with prompts, and where each attribute's lie."""
+def prompts_of_all(rng: np.random.Generator) -> tuple[list[str], dict[str, slice]]:
+    """One text per class of every attribute with prompts, and where each attribute's lie: all of
+    them canonical, in one word, or each in some wording."""
+    drawn = rng.random()
+    fixed = PROMPTS if drawn < 0.3 else BARE if drawn < 0.42 else None
     texts: list[str] = []
     places = {}
     for attribute, classes in PROMPTS.items():
         places[attribute] = slice(len(texts), len(texts) + len(classes))
-        for value, prompt in classes.items():
-            texts.append(prompt if canonical else captions.paraphrase(attribute, value, rng))
+        for value in classes:
+            texts.append(fixed[attribute][value] if fixed else paraphrase(attribute, value, rng))
     return texts, places
 
 
@@ -248,7 +251,7 @@ def align(
             drawn.append(captions.caption(captions.draw_claims(said, rng), rng))
         claims = np.stack([captions.claimed(c.claims) for c in drawn])
         truth = torch.from_numpy(captions.agreement(claims, clips.known[chosen]))
-        prompts, places = prompts_of_all(rng, canonical=bool(rng.random() < 0.3))
+        prompts, places = prompts_of_all(rng)
         texts = [distract(c.text, words, rng) for c in drawn] + prompts
         text = text_head(read(model, encode, texts))
         if pooled is not None:

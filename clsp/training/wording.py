@@ -2,7 +2,8 @@
 
 Tables only; the many other ways to say the same are in vocabulary.py. It knows nothing of grammar
 (see captions.py), audio or the model.
-`PROMPTS` holds the published prompts verbatim (arXiv 2601.03065) and our own for the rest.
+`PROMPTS` holds the published prompts verbatim (arXiv 2601.03065) and our own for the rest, `BARE`
+a word for each class.
 """
 
 from dataclasses import dataclass
@@ -46,6 +47,13 @@ PROMPTS: dict[str, dict[str, str]] = {
         "reverberant": "A reverberant recording.",
     },
     "expressive": {"monotone": "A monotone voice.", "expressive": "An expressive voice."},
+}
+# As people type them. Some mean nothing by themselves ("normal"), and do beside the others.
+BARE: dict[str, dict[str, str]] = {
+    **{attribute: {value: value for value in classes} for attribute, classes in PROMPTS.items()},
+    "age": {"child": "child", "adult": "adult", "middle": "middle-aged", "elder": "elderly"},
+    "pitch": {"low": "deep", "medium": "medium", "high": "high"},
+    "whisper": {"yes": "whisper", "no": "voiced"},
 }
 
 

@@ -233,3 +233,25 @@ def test_search_answers_alike(sample_lake, tiny, tmp_path):
     before = search.search(lake, tiny, "A woman whispering.", 5)
     ready.refresh(lake)
     assert search.search(lake, tiny, "A woman whispering.", 5).equals(before)
+
+
+def test_search_answers_alike_where_the_copy_has_several_files(tiny, tmp_path):
+    """A row's number is then that of several rows."""
+    archive = tmp_path / "archive"
+    make_archive(archive)
+    late = sorted(archive.rglob("*.wav"))[::2]
+    for path in late:
+        path.rename(tmp_path / path.name)
+    lake = Lake(tmp_path / "lake", create=True)
+    settings = TagSettings(str(archive), str(lake.root), **SETTINGS)
+    tag(settings)
+    ready.refresh(lake)
+    for path in late:
+        (tmp_path / path.name).rename(path)
+    tag(settings)
+    assert is_ready(lake) and len(lake.ready().files) > 1
+    found = search.search(lake, tiny, "A woman whispering.", 1_000)
+    shutil.rmtree(lake.root / schemas.READY)
+    assert found.num_rows > 2 and found.equals(
+        search.search(lake, tiny, "A woman whispering.", 1_000)
+    )
