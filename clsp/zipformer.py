@@ -165,12 +165,16 @@ class AttentionWeights(nn.Module):
 
 
 def relative_to_absolute(scores: Tensor) -> Tensor:
-    """(n, heads, T, 2 T - 1) by offset j - i to (n, heads, T, T) by j: a view."""
-    n, heads, frames, _ = scores.shape
-    s0, s1, s2, s3 = (scores := scores.contiguous()).stride()
-    # From where the slice begins; `torch.compile` cannot be told that place itself.
-    first = scores[..., frames - 1 :]
-    return first.as_strided((n, heads, frames, frames), (s0, s1, s2 - s3, s3))
+    """(n, heads, T, 2 T - 1) by offset j - i to (n, heads, T, T) by j: a view.
+
+    With the rows end to end, each one's part begins 2 T - 2 numbers after the one before. Not by
+    `as_strided`: PyTorch's compiler lays tensors out in its own way, and it gave wrong numbers.
+    """
+    frames = scores.shape[2]
+    if frames == 1:
+        return scores
+    rows = scores.flatten(2)[..., frames - 1 : -1]
+    return rows.unflatten(2, (-1, 2 * frames - 2))[..., :frames]
 
 
 def make_positions(frames: int, pos_dim: int, device: torch.device) -> Tensor:

@@ -153,8 +153,18 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Taruh tas itu di samping pintu dan silakan masuk.",
         "Besok kita pergi bersama ke pasar membeli roti.",
     ),
+    "ja": (  # in kana, so that syllables can be counted
+        "けさのでんしゃは、じゅっぷんおくれてしゅっぱつします。",
+        "いえのうらに、ちいさなにわとりんごのきがあります。",
+        "かばんをドアのそばにおいて、どうぞおはいりください。",
+        "あしたはいっしょにいちばへいってパンをかいましょう。",
+        "ほんはまだ、だいどころのテーブルのうえにあります。",
+        "ゆうがたはあめがふるので、かさをもっていってください。",
+    ),
 }
 _PLAIN = re.compile(r"^[A-Za-z ,.'!?;-]+$")
+# Of Japanese: kana but small ones, which belong to the kana before, and n, which ends a syllable.
+_KANA = re.compile(r"[あいうえおか-ぢつ-もやゆよ-ろわをアイウエオカ-ヂツ-モヤユヨ-ロワヲ]")
 # A run of vowels (with length marks and ties) or a syllabic consonant.
 _IPA_VOWELS = re.compile(r"[aeiouyɑæɐɒɔəɘɚɛɜɝɞɤɨɪɯɵøœɶʉʊʌʏɷᵻᵿ\u0303ː͡]+|.\u0329")
 
@@ -189,9 +199,12 @@ def lines_for(language: str) -> list[str]:
 def syllables(text: str, language: str = "en") -> int:
     """How many syllables a voice of this language ("en-us") makes of a text.
 
-    Runs of vowels in the phonemes that espeak-ng writes for it; at least 1. Raises InputError
-    where espeak-ng is missing or does not know the language.
+    Runs of vowels in the phonemes that espeak-ng writes for it (of Japanese, where it runs them
+    together, kana); at least 1. Raises InputError where espeak-ng is missing or does not know the
+    language.
     """
+    if language == "ja":
+        return max(len(_KANA.findall(text)), 1)
     command = ["espeak-ng", "-q", "--ipa", "-v", language, text]
     try:
         done = subprocess.run(command, capture_output=True, timeout=30, check=True)

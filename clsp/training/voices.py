@@ -5,8 +5,9 @@ Splits are by VOICE: nothing of a test voice, under any engine, is heard in trai
 licence forbids commercial use or derivatives (festvox-ital*, the MBROLA voices, half of RHVoice's)
 are left out on purpose.
 
-Engines, from Debian: flite, espeak-ng and festival (`APT_PACKAGES`); RHVoice and SVOX Pico, of
-training voices only (`APT_NON_FREE`: free to use, but Debian cannot rebuild their data).
+Engines, from Debian: flite, espeak-ng, festival and Open JTalk (`APT_PACKAGES`); RHVoice, SVOX
+Pico and Open JTalk's voice, of training voices only (`APT_NON_FREE`: free to use, but Debian cannot
+rebuild their data).
 """
 
 import shutil
@@ -23,18 +24,22 @@ APT_PACKAGES = (
     "flite", "espeak-ng", "festival", "fortune-mod", "fortunes", "festvox-kallpc16k",
     "festvox-kdlpc16k", "festvox-us-slt-hts", "festvox-czech-dita", "festvox-czech-krb",
     "festvox-czech-machac", "festvox-czech-ph", "festvox-suopuhe-lj", "festvox-suopuhe-mv",
-    "festvox-ca-ona-hts", "festvox-ru",
+    "festvox-ca-ona-hts", "festvox-ru", "open-jtalk", "open-jtalk-mecab-naist-jdic",
 )  # fmt: skip
-# Of Debian's component non-free.
+# Of Debian's components non-free and contrib.
 APT_NON_FREE = (
     "rhvoice", "rhvoice-english", "rhvoice-russian", "rhvoice-ukrainian", "rhvoice-kyrgyz",
     "rhvoice-esperanto", "rhvoice-brazilian-portuguese", "libttspico-utils",
+    "hts-voice-nitech-jp-atr503-m001",
 )  # fmt: skip
 INSTALL_HINT = (
-    f"apt-get install {' '.join(APT_PACKAGES)}; and, from Debian's component non-free, "
-    f"{' '.join(APT_NON_FREE)}"
+    f"apt-get install {' '.join(APT_PACKAGES)}; and, from Debian's components non-free and "
+    f"contrib, {' '.join(APT_NON_FREE)}"
 )
 TIMEOUT_S = 60
+# Where Debian puts Open JTalk's dictionary and its voices.
+JTALK_DICTIONARY = "/var/lib/mecab/dic/open-jtalk/naist-jdic"
+JTALK_VOICES = Path("/usr/share/hts-voice")
 
 CMU = "CMU permissive (as BSD, names kept)"
 CSTR = "CSTR/CMU permissive (as BSD, names kept)"
@@ -113,6 +118,7 @@ VOICES: tuple[Voice, ...] = (
     Voice("rhvoice", "nazgul", "ky", "female", RHVOICE, 1192, weight=2.5),
     Voice("rhvoice", "spomenka", "eo", "female", "GPL-3.0-or-later", 1156, weight=2.5),
     Voice("rhvoice", "Leticia-F123", "pt-br", "female", "CC-BY-SA-4.0", 1154, weight=2.0),
+    Voice("open-jtalk", "nitech-jp-atr503-m001", "ja", "male", "CC-BY-3.0", 1028, weight=4.0),
     Voice("pico", "en-GB", "en-gb", "female", PICO, 1061, weight=1.2),
     Voice("pico", "en-US", "en-us", "female", PICO, 1131, weight=1.2),
     Voice("pico", "de-DE", "de", "female", PICO, 1162, weight=1.2),
@@ -172,8 +178,13 @@ def synthesise(voice: Voice, text: str, words_per_minute: int = 160) -> tuple[np
             command = ["RHVoice-test", "-p", voice.name, "-i", str(script), "-o", str(out)]
         elif voice.engine == "pico":
             command = ["pico2wave", "-l", voice.name, "-w", str(out), text]
+        elif voice.engine == "open-jtalk":
+            script.write_text(text, encoding="utf-8")
+            model = JTALK_VOICES / voice.name / f"{voice.name.replace('-', '_')}.htsvoice"
+            command = ["open_jtalk", "-x", JTALK_DICTIONARY, "-m", str(model), "-ow", str(out)]
+            command.append(str(script))
         else:
-            known = "flite, festival, espeak-ng, rhvoice, pico"
+            known = "flite, festival, espeak-ng, rhvoice, pico, open-jtalk"
             raise InputError(f"unknown engine {voice.engine!r}; known: {known}")
         if shutil.which(command[0]) is None:
             raise InputError(f"{command[0]} is not installed: {INSTALL_HINT}")

@@ -6,6 +6,7 @@ each of their parts must give (numbers only).
 
 import functools
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -23,7 +24,7 @@ import clsp
 from clsp import CLSPConfig, CLSPModel
 from clsp.errors import CheckpointMismatch, InputError
 from clsp.features import MIN_SAMPLES, fbank
-from clsp.zipformer import merge_channels, positional_table
+from clsp.zipformer import merge_channels, positional_table, relative_to_absolute
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 MODELS = ("deep", "uneven")
@@ -259,6 +260,31 @@ def test_gradients_reach_the_encoder_after_inference_on_the_same_length() -> Non
     unused = {name for name, _ in speech if name.split(".")[-3] == "layers"}
     assert untouched == {name for name in unused if name.endswith(".bypass_scale")}
     assert all(tensor.grad.isfinite().all() for _, tensor in speech if tensor.grad is not None)
+
+
+def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        pytest.skip("torch.compile needs a C++ compiler: apt-get install g++")
+    torch.compiler.reset()
+    return torch.compile(function, fullgraph=True, dynamic=True)
+
+
+@pytest.mark.parametrize("through", [lambda function: function, compiled])
+def test_relative_scores_are_read_by_the_distance_of_two_frames(through) -> None:
+    """Compiled too: the compiler once laid the product out in a way that was not asked for."""
+
+    def shifted(left: Tensor, right: Tensor) -> Tensor:
+        return relative_to_absolute(left @ right) + 1
+
+    function = through(shifted)
+    for frames in (9, 5, 2, 1):
+        left, right = noise(6 * frames * 4).view(2, 3, frames, 4), noise(12 * (2 * frames - 1))
+        right = right.view(3, 4, 2 * frames - 1)
+        place = torch.arange(frames)
+        offsets = place - place[:, None] + frames - 1
+        expected = (left @ right).gather(-1, offsets.expand(2, 3, -1, -1)) + 1
+        with torch.inference_mode():
+            same(function(left, right), expected, what=f"{frames} frames")
 
 
 # ---- what cannot be used --------------------------------------------------------------------
