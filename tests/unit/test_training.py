@@ -108,8 +108,12 @@ def test_agreement_knows_true_false_and_open() -> None:
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="apt-get install espeak-ng")
 @pytest.mark.parametrize(
     ("text", "language", "count"),
-    [("A happy voice here.", "en-us", 5), ("Книга на столе.", "ru", 5), ("", "en", 1)]
-    + [("ちょっとパンを", "ja", 4)],
+    [
+        ("A happy voice here.", "en-us", 5),
+        ("Книга на столе.", "ru", 5),
+        ("", "en", 1),
+        ("ちょっとパンを", "ja", 4),
+    ],
 )
 def test_syllables_are_what_the_voice_says(text: str, language: str, count: int) -> None:
     assert texts.syllables(text, language) == count
