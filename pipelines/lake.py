@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
-from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipelines import faults, schemas
 from pipelines.errors import LakeBusy, LakeError
+from pipelines.layout import writer_properties
 
 if TYPE_CHECKING:
     from pipelines.contents import Contents
@@ -32,8 +33,6 @@ COMMIT_ATTEMPTS = 5  # a conflict leaves the data right and asks for another try
 LOCK = ".commit.lock"
 LOCK_WAIT_S = 900.0  # for those who commit before us; a commit takes seconds
 LOCK_PING_S = 0.05
-# zstd takes a tenth off embeddings; undoing it is four fifths of the time to read them (measured).
-_AS_IT_IS = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
 
 # What is asked of a file's entry in the log: its name, size and rows, and from its statistics whose
 # rows they are.
@@ -52,20 +51,6 @@ KEYS = {
     "embeddings": ("segment_id", "model_key"),
     "labels": ("segment_id", "model_key", "taxonomy_key"),
 }
-
-
-def writer_properties(table: str, rows_per_group: int | None = None) -> WriterProperties:
-    """How a table's Parquet files are written: packed, but for embeddings, which every search reads
-    whole."""
-    if table == "embeddings":
-        return WriterProperties(
-            compression="UNCOMPRESSED",
-            column_properties={"embedding": _AS_IT_IS},
-            max_row_group_size=rows_per_group,
-        )
-    return WriterProperties(
-        compression="ZSTD", compression_level=3, max_row_group_size=rows_per_group
-    )
 
 
 @dataclass(frozen=True)
@@ -247,7 +232,7 @@ class Lake:
                         table,
                         mode="append",
                         schema_mode="merge",
-                        writer_properties=writer_properties(name),
+                        writer_properties=writer_properties(name, table.schema),
                     )
                     break
                 except CommitFailedError:

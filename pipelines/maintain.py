@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from deltalake import DeltaTable
 
 from pipelines import faults, ready, schemas, vectors
 from pipelines.errors import LakeError, SettingsError
-from pipelines.lake import LOCK_PING_S, Lake, lake_errors, writer_properties
+from pipelines.lake import LOCK_PING_S, Lake, lake_errors
+from pipelines.layout import writer_properties
 from pipelines.query import database
 from pipelines.verify import Finding, files_wrong, verify
 
@@ -27,9 +29,6 @@ KEEP_DAYS = 7.0
 LEAST_KEEP_DAYS = 1 / 24  # a query that began before has listed files that it still reads
 TARGET_BYTES = 128 << 20  # what small files are put together to; larger ones are left alone
 AT_ONCE = 2  # such files written at a time: each takes up to 300 MB of memory (measured)
-# What DuckDB reads or leaves out as one: rows stay in the order of their chunks, so a commit that
-# asks for one chunk's rows reads this many, however large the file is.
-ROWS_PER_GROUP = 32_768
 # What Delta forgets by itself, unless told: which files it needs no more, and its own log.
 FORGETS_FILES_H, FORGETS_LOG_H = 7 * 24, 30 * 24
 
@@ -126,7 +125,7 @@ def _tend(lake: Lake, table: str, keep_h: int, dry_run: bool) -> TableReport:
     small = sum(size < TARGET_BYTES for size in sizes)
     merged = small if small > 1 else 0
     opened = lake.delta(table)
-    written = writer_properties(table, ROWS_PER_GROUP)
+    written = writer_properties(table, pa.schema(opened.schema().to_arrow()), maintained=True)
     if not dry_run:
         _remember(opened, keep_h)
         if dead:

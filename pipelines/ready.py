@@ -19,12 +19,12 @@ from deltalake import write_deltalake
 
 from pipelines import faults, schemas, views
 from pipelines.errors import LakeError
-from pipelines.lake import Lake, lake_errors, writer_properties
+from pipelines.lake import Lake, lake_errors
+from pipelines.layout import writer_properties
 from pipelines.query import connect
 
 TABLE = schemas.READY
 LOCK = ".speech.lock"  # of those who make or extend the copy; commits do not wait for it
-ROWS_PER_GROUP = 491_520  # what DuckDB hands to one thread; a quarter of the footers of its own
 BATCH_ROWS = 65_536
 FILE_BYTES = 512 << 20
 MEMORY_LIMIT = "2GiB"  # over it, DuckDB puts what it joins into files of its own
@@ -96,13 +96,14 @@ def _write(
     mode: Literal["overwrite", "append"],
 ) -> None:
     selected = db.sql(f"SELECT {seq}::BIGINT AS {schemas.AS_OF}, * {rows}")
+    batches = selected.to_arrow_reader(BATCH_ROWS)
     write_deltalake(
         (lake.root / TABLE).as_uri(),
-        selected.to_arrow_reader(BATCH_ROWS),
+        batches,
         mode=mode,
         schema_mode="overwrite" if mode == "overwrite" else None,
         target_file_size=FILE_BYTES,
-        writer_properties=writer_properties(TABLE, ROWS_PER_GROUP),
+        writer_properties=writer_properties(TABLE, batches.schema),
     )
 
 

@@ -187,11 +187,10 @@ def _better(embeddings: pa.Array, query: np.ndarray, least: float) -> tuple[np.n
 def _keys(lake: Lake, db: duckdb.DuckDBPyConnection, precision: str | None) -> list[str]:
     """Model keys of the lake's recordings, that of most of them first."""
     check_precision(precision)
-    rows = db.execute(
-        """SELECT model_key FROM recordings WHERE state = 'tagged'
-           GROUP BY 1 ORDER BY count(*) DESC, 1"""
-    ).fetchall()
-    keys = [key for (key,) in rows]
+    every = "SELECT model_key FROM {} GROUP BY 1 ORDER BY count(*) DESC, 1"
+    keys = _column(db, every.format("speech")) if views.is_ready(db) else []
+    if len(keys) != 1:  # else to count recordings would be eight times as much work
+        keys = _column(db, every.format("recordings WHERE state = 'tagged'"))
     if not keys:
         raise QueryError(
             f"the lake {lake.root} holds no tagged recording yet: run `clsp tag` first"
@@ -202,6 +201,10 @@ def _keys(lake: Lake, db: duckdb.DuckDBPyConnection, precision: str | None) -> l
         f"the lake was embedded with {', '.join(keys)}, and nothing in {precision}. Leave "
         "--precision out, or tag again with it"
     )
+
+
+def _column(db: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    return [value for (value,) in db.execute(sql).fetchall()]
 
 
 def _key_of(model: "Embedder", keys: list[str]) -> str:

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipelines import contents, faults, lake, maintain, query, schemas, watches
+from pipelines import contents, faults, lake, layout, maintain, query, schemas, watches
 from pipelines.errors import LakeBusy, LakeError, SettingsError
 from pipelines.lake import Lake
 from pipelines.maintain import tend
@@ -348,7 +348,7 @@ def test_a_page_that_cannot_be_unpacked_stops_it(small):
 
 def test_rows_of_a_chunk_stay_together(small, monkeypatch):
     """So that DuckDB leaves out what a commit does not ask for, however large a file is."""
-    monkeypatch.setattr(maintain, "ROWS_PER_GROUP", 6)
+    monkeypatch.setattr(layout, "GROUP_ROWS", 6)
     maintain.maintain(small)
     for number in (50, 51):
         small.commit(*chunk(number, size=3))
