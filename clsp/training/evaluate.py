@@ -1,8 +1,8 @@
 """What the dev voices say of a model while it trains: prompts and captions, no linear heads.
 
-Balanced accuracy (mean recall over classes) of each attribute with its canonical prompts, and
-retrieval among 100 fine captions, on clips in memory. Intervals, files and reports are those of
-`clsp evaluate`. It knows synthetic clips only: real speech is another question.
+Balanced accuracy (mean recall over classes) of each attribute with its canonical prompts and in one
+word a class, and retrieval among 100 fine captions, on clips in memory. Intervals, files and
+reports are those of `clsp evaluate`. Synthetic clips only: real speech is another question.
 """
 
 import json
@@ -14,7 +14,7 @@ from torch import Tensor
 from clsp.embedder import Embedder
 from clsp.training import captions
 from clsp.training.dataset import Clips
-from clsp.training.wording import PROMPTS
+from clsp.training.wording import BARE, PROMPTS
 
 # What is asked: a name, the attribute, and the classes put to the vote.
 QUESTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -87,9 +87,17 @@ def retrieval(model: Embedder, audio: Tensor, clips: Clips, seed: int = 0) -> di
 def evaluate(model: Embedder, clips: Clips) -> dict[str, dict]:
     """All measures of a model on one split."""
     audio = embed(model, clips)
-    with torch.inference_mode():
-        prompts = {a: model.embed_text(list(classes.values())) for a, classes in PROMPTS.items()}
+
+    def asked(wording: dict[str, dict[str, str]]) -> dict[str, dict]:
+        with torch.inference_mode():
+            prompts = {
+                attribute: model.embed_text([wording[attribute][value] for value in classes])
+                for attribute, classes in PROMPTS.items()
+            }
+        return zero_shot(audio, prompts, clips)
+
     return {
-        "zero_shot": zero_shot(audio, prompts, clips),
+        "zero_shot": asked(PROMPTS),
+        "in_one_word": asked(BARE),
         "retrieval": retrieval(model, audio, clips),
     }
