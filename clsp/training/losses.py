@@ -63,6 +63,11 @@ def prompt_loss(
     return torch.stack(losses).mean()
 
 
+def order_loss(higher: Tensor, lower: Tensor) -> Tensor:
+    """Logistic: of each pair of scores (n,), the first shall be the higher one."""
+    return F.softplus(lower - higher).mean()
+
+
 def contrastive_loss(audio: Tensor, text: Tensor, scale: Tensor, truth: Tensor) -> Tensor:
     """Symmetric InfoNCE with many positives: every caption that is true of a clip is one.
 

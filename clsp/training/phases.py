@@ -22,12 +22,18 @@ from clsp.training.losses import (
     attribute_loss,
     class_weights,
     contrastive_loss,
+    order_loss,
     prompt_loss,
 )
 from clsp.training.wording import BARE, PROMPTS
 
 CROP_FRAMES = (120, 380)  # of 10 ms, drawn per batch
 LOG_EVERY = CHECK_EVERY = 100
+# In phase 4, so many clips of a batch are also heard slower and faster: whatever a clip's own rate,
+# the latter shall be nearer to "fast".
+PACED = 8
+SLOWER, FASTER = (0.6, 0.85), (1.2, 1.6)
+RATES = list(PROMPTS["rate"])
 Encode = Callable[[list[str]], tuple[Tensor, Tensor]]
 
 
@@ -63,6 +69,14 @@ def hear(model: Embedder, clips: Clips, chosen: np.ndarray, rng: np.random.Gener
     (linear heads on the dev voices: .77 for .92, .62 for .76).
     """
     return model.model.pooled_audio(*clips.batch(chosen, int(rng.integers(*CROP_FRAMES)), rng))
+
+
+def at_tempo(features: Tensor, lengths: Tensor, tempo: float) -> tuple[Tensor, Tensor]:
+    """Features (n, frames, 128) and lengths (n,) of clips spoken so many times as fast, at the same
+    pitch: frames drawn together or apart."""
+    frames = max(round(features.shape[1] / tempo), 1)
+    drawn = F.interpolate(features.transpose(1, 2), size=frames, mode="linear").transpose(1, 2)
+    return drawn, (lengths * frames // features.shape[1]).clamp(min=1)
 
 
 class Log:
@@ -218,7 +232,8 @@ def align(
     importance: Mapping[str, float] = IMPORTANCE,
 ) -> None:  # fmt: skip
     """Phase 3: heads and text meet `pooled`, frozen audio (rounds, n, dim), with BatchNorm around
-    the heads, folded away at the end. Phase 4, without it: everything learns, at a low rate.
+    the heads, folded away at the end. Phase 4, without it: everything learns, at a low rate, and
+    some clips are also heard slower and faster.
 
     `check` is called with the number of steps done, every CHECK_EVERY steps of phase 4;
     `importance` is how much each attribute's prompts count (1 where it says nothing).
@@ -263,6 +278,15 @@ def align(
         by_attribute = {a: text[len(drawn) :][place] for a, place in places.items()}
         loss = contrastive_loss(audio, text[: len(drawn)], scale, truth)
         loss = loss + prompt_loss(audio, by_attribute, scale, known, weights, importance)
+        if not frozen:
+            clip = clips.batch(chosen[:PACED], int(rng.integers(*CROP_FRAMES)), rng)
+            slower, faster = (
+                audio_head(inner.pooled_audio(*at_tempo(*clip, rng.uniform(*tempi))))
+                for tempi in (SLOWER, FASTER)
+            )
+            rates = by_attribute["rate"]
+            towards = scale * (rates[RATES.index("fast")] - rates[RATES.index("slow")])
+            loss = loss + order_loss(faster @ towards, slower @ towards)
         update(loss)
         log(step, loss)
         if check is not None and not frozen and (step + 1) % CHECK_EVERY == 0:

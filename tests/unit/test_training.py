@@ -291,6 +291,24 @@ def test_contrastive_loss_prefers_every_true_caption() -> None:
     assert right < 0.01 < wrong
 
 
+def test_of_two_tempos_the_faster_shall_be_nearer_to_fast() -> None:
+    right = losses.order_loss(torch.tensor([4.0, 5.0]), torch.tensor([-4.0, -3.0]))
+    wrong = losses.order_loss(torch.tensor([-4.0, -3.0]), torch.tensor([4.0, 5.0]))
+    assert right < 0.01 and wrong > 7
+
+
+@pytest.mark.parametrize("tempo", [0.5, 1.25, 1.6])
+def test_a_clip_at_another_tempo_has_the_same_frames_drawn_together(tempo: float) -> None:
+    ramp = torch.arange(100.0)[None, :, None].expand(2, -1, 128)
+    drawn, lengths = phases.at_tempo(ramp, torch.tensor([100, 60]), tempo)
+    frames = round(100 / tempo)
+    assert drawn.shape == (2, frames, 128)
+    assert lengths.tolist() == [frames, 60 * frames // 100]
+    middle = drawn[0, 2:-2, 0]
+    torch.testing.assert_close(middle.diff(), torch.full((frames - 5,), 100 / frames))
+    assert abs(float(drawn[0, :, 0].mean()) - 49.5) < 1
+
+
 def test_the_tokenizer_loads_in_transformers_and_ignores_case(tmp_path: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
