@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 DATA=${DATA:-data/tiny} OUT=${OUT:-data/tiny/model} SEEDS=${SEEDS:-1 2} JOBS=${JOBS:-$(nproc)}
-CLIPS=${CLIPS:-9600} ROUNDS=${ROUNDS:-2 3 4} ROUND_CLIPS=${ROUND_CLIPS:-14400}
+CLIPS=${CLIPS:-9600} ROUNDS=${ROUNDS:-2 3 4 5} ROUND_CLIPS=${ROUND_CLIPS:-14400}
 export OMP_WAIT_POLICY=PASSIVE PYTHONWARNINGS=ignore
 synthesise() { .venv/bin/python -m clsp.training.synthesise --jobs "$(nproc)" "$@"; }
 
