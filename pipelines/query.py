@@ -73,8 +73,9 @@ def connect(
         for name, schema in schemas.TABLES.items():
             _raw_view(db, name, *stored[name], schema)
         ready = lake.ready() if at is None else None
-        if ready:
-            _raw_view(db, schemas.READY, ready.files, ready.schema, ready.schema, views.ROW)
+        if ready:  # whose files have the same columns: to tell them takes longer than to look
+            source = f"read_parquet([{_quoted(ready.files)}])"
+            db.execute(f"CREATE VIEW {views.READY} AS SELECT *, {views.ROW} FROM {source}")
         views.create(db, at, ready.seq if ready else None, whole)
         if spill:
             db.execute(f"SET temp_directory = {views.text(str(spill))}")
@@ -158,10 +159,8 @@ def _raw_view(
     files: list[str],
     stored: pa.Schema,
     ours: pa.Schema,
-    *more: str,
 ) -> None:
-    """`stored.NAME`: all of a table's rows, of committed chunks and of those cut off half-way, with
-    these `more` columns, which are of DuckDB's own.
+    """`stored.NAME`: all of a table's rows, of committed chunks and of those cut off half-way.
 
     Rows from before a column was thought of lack it: it is NULL there. DuckDB is told the columns,
     so that it need not open every file to find them.
@@ -174,9 +173,12 @@ def _raw_view(
             f"{column}: {{name: {column}, type: {views.text(type_)}, default_value: NULL}}"
             for column, type_ in ((views.text(name), type_) for name, type_, *_ in types)
         )
-        quoted = ", ".join(map(views.text, files))
-        source = f"read_parquet([{quoted}], schema = MAP {{{columns}}})"
+        source = f"read_parquet([{_quoted(files)}], schema = MAP {{{columns}}})"
     else:
         db.execute(f"CREATE TABLE {source} AS FROM shape")
-    db.execute(f"CREATE VIEW stored.{name} AS SELECT {', '.join(['*', *more])} FROM {source}")
+    db.execute(f"CREATE VIEW stored.{name} AS FROM {source}")
     db.unregister("shape")
+
+
+def _quoted(files: list[str]) -> str:
+    return ", ".join(map(views.text, files))
