@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import flows.cli
 from flows.cli import app, main
 from flows.tag import tag_archive
+from pipelines import taxonomy
 from pipelines.settings import TagSettings
 from tests.flows.commands import clsp, clsp_json
 
@@ -84,6 +85,7 @@ def test_search_gives_the_best_first(sample_lake):
 
 def test_classify_takes_labels_prompts_or_an_attribute(sample_archive):
     clip = sample_archive / CLIP
+    [emotion] = [a for a in taxonomy.load().attributes if a.name == "emotion"]
     ways = [
         ("--labels", "happy,angry,sad"),
         ("--prompt", "happy=A cheerful voice.", "--prompt", "sad=A gloomy voice."),
@@ -91,7 +93,10 @@ def test_classify_takes_labels_prompts_or_an_attribute(sample_archive):
     ]
     for way in ways:
         [segment] = clsp_json("classify", clip, *way)["segments"]
-        assert segment["label"] == max(segment["probability"], key=segment["probability"].get)
+        best = max(segment["probability"], key=segment["probability"].get)
+        assert segment["best"] == best
+        least = emotion.least_margin("tiny") if way[0] == "--attribute" else 0
+        assert segment["label"] == (best if segment["margin"] >= least else None)
         assert sum(segment["probability"].values()) == pytest.approx(1, abs=1e-5)
         assert segment["margin"] >= 0
     assert "happy" in clsp("classify", clip, "--labels", "happy,angry")
