@@ -28,7 +28,7 @@ bench: setup
 torture: setup
 	@$(PY) -m tests.faults
 
-# The embedded model from nothing (needs the speech engines that its card names): 4 hours on 2 cores.
+# The embedded model from nothing (needs the speech engines that its card names): its card says how long.
 train-tiny: setup
 	@bash infra/train-tiny.sh
 

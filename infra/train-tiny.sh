@@ -1,29 +1,41 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: synthetic voices -> clips -> training -> figures on held-out voices.
 # Writes OUT (default data/tiny/model); OUT=clsp/assets/tiny replaces the default model. Every seed
-# in SEEDS is trained, JOBS at once; the dev voices choose. Then it goes on, once for each of ROUNDS,
-# with clips that were synthesised anew. A run that was cut off goes on where it stopped.
+# in SEEDS is trained, JOBS at once; the dev voices choose. The best is tuned as a whole, again with
+# each seed, and the dev voices choose again. For each of ROUNDS (none) it goes on with clips that
+# were synthesised anew. A run that was cut off goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 DATA=${DATA:-data/tiny} OUT=${OUT:-data/tiny/model} SEEDS=${SEEDS:-1 2} JOBS=${JOBS:-$(nproc)}
-CLIPS=${CLIPS:-9600} ROUNDS=${ROUNDS:-2 3 4 5} ROUND_CLIPS=${ROUND_CLIPS:-14400}
+CLIPS=${CLIPS:-14400} STEPS=${STEPS:-1600} ROUNDS=${ROUNDS:-}
 export OMP_WAIT_POLICY=PASSIVE PYTHONWARNINGS=ignore
-synthesise() { .venv/bin/python -m clsp.training.synthesise --jobs "$(nproc)" "$@"; }
+PY=.venv/bin/python
 
+stage() { echo "== $1, after $((SECONDS / 60)) min"; }
+synthesise() { $PY -m clsp.training.synthesise --jobs "$(nproc)" --clips "$CLIPS" "$@"; }
 # shellcheck disable=SC2086
-{
-  synthesise --out "$DATA" --clips "$CLIPS"
-  model=$DATA/first
-  .venv/bin/python -m clsp.training.train --data "$DATA" --out "$model" --seeds $SEEDS --jobs "$JOBS"
-  for round in $ROUNDS; do
-    synthesise --out "$DATA-$round" --clips "$ROUND_CLIPS" --seed "$round"
-    .venv/bin/python -m clsp.training.polish --start "$model" --data "$DATA-$round" \
-      --out "$DATA-$round/model" --seeds $SEEDS --jobs "$JOBS"
-    model=$DATA-$round/model
-  done
-  mkdir -p "$OUT"
-  cp "$model"/{config.json,model.safetensors,tokenizer.json,tokenizer_config.json,training.json} "$OUT"
-  for measure in "zero-shot --preset tiny-heldout" "retrieval --preset tiny-heldout" wording; do
-    .venv/bin/clsp evaluate $measure --model "$OUT"
-  done
-}
+polish() { $PY -m clsp.training.polish --seeds $SEEDS --jobs "$JOBS" --steps "$STEPS" "$@"; }
+
+stage "clips"
+synthesise --out "$DATA"
+stage "phases 1 to 3"
+# shellcheck disable=SC2086
+$PY -m clsp.training.train --data "$DATA" --out "$DATA/first" --seeds $SEEDS --jobs "$JOBS" \
+  --joint-steps 0
+stage "all of it together"
+model=$DATA/polished
+polish --start "$DATA/first" --data "$DATA" --out "$model"
+for round in $ROUNDS; do
+  stage "round $round"
+  synthesise --out "$DATA-$round" --seed "$round"
+  polish --start "$model" --data "$DATA-$round" --out "$DATA-$round/polished"
+  model=$DATA-$round/polished
+done
+mkdir -p "$OUT"
+cp "$model"/{config.json,model.safetensors,tokenizer.json,tokenizer_config.json,training.json} "$OUT"
+stage "figures"
+for measure in "zero-shot --preset tiny-heldout" "retrieval --preset tiny-heldout" wording; do
+  # shellcheck disable=SC2086
+  .venv/bin/clsp evaluate $measure --model "$OUT"
+done
+stage "done"
