@@ -21,22 +21,21 @@ _AS_IT_IS = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE"
 _NO_DICTIONARY = ColumnProperties(dictionary_enabled=False)
 
 
-def writer_properties(table: str, schema: pa.Schema, maintained: bool = False) -> WriterProperties:
-    """For rows of this schema; `maintained`: for large files, not as one commit has them.
+_ZSTD: dict = {"compression": "ZSTD", "compression_level": 3}
+# Embeddings are read whole by every search. The copy of `speech` is there to be read fast: a third
+# larger than by zstd, read in two thirds of the time.
+_PACKED = {"embeddings": {"compression": "UNCOMPRESSED"}, schemas.READY: {"compression": "LZ4_RAW"}}
 
-    Tables are packed by zstd, but for embeddings, which every search reads whole. The copy of
-    `speech`, which is there to be read fast, is packed by LZ4: a third larger, read in two thirds
-    of the time.
-    """
-    copy = table == schemas.READY
-    packed: dict = {"compression": "ZSTD", "compression_level": 3}
-    if copy:
-        packed = {"compression": "LZ4_RAW"}
-    elif table == "embeddings":
-        packed = {"compression": "UNCOMPRESSED"}
+
+def writer_properties(table: str, schema: pa.Schema, maintained: bool = False) -> WriterProperties:
+    """For rows of this schema; `maintained`: for large files, not as one commit has them."""
     floats = (field.name for field in schema if pa.types.is_floating(field.type))
     columns = dict.fromkeys(floats, _NO_DICTIONARY)
     if table == "embeddings":
         columns["embedding"] = _AS_IT_IS
-    rows = (COPY_GROUP_ROWS if copy else GROUP_ROWS) if copy or maintained else None
-    return WriterProperties(**packed, column_properties=columns, max_row_group_size=rows)
+    rows = GROUP_ROWS if maintained else None
+    if table == schemas.READY:
+        rows = COPY_GROUP_ROWS
+    return WriterProperties(
+        **_PACKED.get(table, _ZSTD), column_properties=columns, max_row_group_size=rows
+    )

@@ -15,12 +15,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from clsp.checkpoint import Checkpoint, resolve
+from clsp.checkpoint import resolve
 from clsp.errors import ModelNotFound
 from pipelines import taxonomy
 from pipelines.archive import FileEntry
 from pipelines.audio_info import Limits
 from pipelines.errors import SettingsError
+from pipelines.goal import Goal, words_of
 from pipelines.jobs import Job, model_key, parts_of
 from pipelines.lake import Lake
 from pipelines.planning import Plan, new_run_id, plan
@@ -28,7 +29,7 @@ from pipelines.query import arrow, ask, connect
 from pipelines.retry import latest_runs, run_on
 from pipelines.segments import SegmentPolicy
 from pipelines.settings import TagSettings, check_compiler, check_precision
-from pipelines.targets import CHANNELS, PRECISION, Target, declared
+from pipelines.targets import PRECISION, Target, declared
 from pipelines.taxonomy import Taxonomy
 
 ONLY = ("relabel", "re-embed")
@@ -139,7 +140,7 @@ def steps(settings: ReprocessSettings) -> list[Step]:
         options = json.loads(run_on(latest, archive, kind)["options_json"])
         options |= {"lake": settings.lake, "include": (), "exclude": ()}
         options |= {name: getattr(settings, name) for name in HOW}
-        options["segments"], options["channels"] = _words(policy.key)
+        options["segments"], options["channels"] = words_of(policy.key)
         name, revision, options["precision"] = parts_of(key)
         if goal.taxonomy:
             options["taxonomy"] = settings.taxonomy  # None is then what the lake declares
@@ -157,44 +158,12 @@ def steps(settings: ReprocessSettings) -> list[Step]:
     return sorted(found, key=lambda step: (step.what != "relabel", step.archive))
 
 
-# ---- the goal ---------------------------------------------------------------------------------
+# ---- what there is ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Goal:
-    """Where recordings are to be brought; None: where each is."""
-
-    taxonomy: Taxonomy | None
-    model: str | None
-    checkpoint: Checkpoint | None  # what the model is
-    precision: str | None
-    segments: str | None
-    channels: str | None
-
-    def model_key(self, now: str) -> str:
-        """What the embeddings of a recording that has this key are to have."""
-        if self.checkpoint is None and self.precision is None:
-            return now
-        name, revision, precision = parts_of(now)
-        if self.checkpoint is not None:
-            name, revision = self.checkpoint.name, self.checkpoint.revision
-        return model_key(name, revision, self.precision or precision)
-
-    def lacking(self, row: dict[str, Any]) -> tuple[str | None, SegmentPolicy]:
-        """What this recording needs, if anything; and how it is to be cut. One that was cut by
-        rules of an earlier version is to be cut anew: this one does not have them any more."""
-        segments, channels = _words(row["segments_policy"])
-        policy = SegmentPolicy.parse(self.segments or segments, self.channels or channels)
-        now = row["model_key"]
-        if self.model_key(now) != now or policy.key != row["segments_policy"]:
-            return "re-embed", policy
-        other = self.taxonomy and self.taxonomy.key != row["taxonomy_key"]
-        return "relabel" if other else None, policy
-
-
-def _goal(settings: ReprocessSettings, target: Target) -> _Goal:
+def _goal(settings: ReprocessSettings, target: Target) -> Goal:
     model = settings.model or target.model
-    return _Goal(
+    return Goal(
         taxonomy.load(settings.taxonomy) if settings.taxonomy else target.labels,
         model,
         resolve(model) if model else None,
@@ -202,12 +171,6 @@ def _goal(settings: ReprocessSettings, target: Target) -> _Goal:
         settings.segments or target.segments,
         settings.channels or target.channels,
     )
-
-
-def _words(key: str) -> tuple[str, str]:
-    """What a user writes for a policy of this key, of this version or an earlier one."""
-    text, _, channels = key.partition("+")
-    return text.partition("@")[0], channels or CHANNELS
 
 
 @dataclass
@@ -227,9 +190,6 @@ class _Group:
         self.segments += row["segments"]
         self.audio_s += row["duration_s"] or 0.0
         self.size_bytes += size_bytes
-
-
-# ---- what there is ----------------------------------------------------------------------------
 
 
 def _recordings(db: duckdb.DuckDBPyConnection, where: str | None) -> Iterator[dict[str, Any]]:

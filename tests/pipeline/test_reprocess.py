@@ -13,11 +13,12 @@ from clsp.checkpoint import ASSETS
 from flows.cli import app
 from pipelines import relabel, schemas, tagging, targets
 from pipelines.errors import QueryError, SettingsError, TaxonomyError
+from pipelines.goal import Goal
 from pipelines.jobs import parts_of
 from pipelines.lake import Lake
 from pipelines.planning import plan
 from pipelines.query import run
-from pipelines.reprocess import ReprocessSettings, _Goal, seconds_of, steps
+from pipelines.reprocess import ReprocessSettings, seconds_of, steps
 from pipelines.settings import TagSettings
 from pipelines.tagging import carry_out, tag
 from tests.faults.runs import harm, tone
@@ -211,7 +212,7 @@ def test_another_precision_is_another_model_key_and_leaves_each_its_model(
 
 
 def test_a_cut_by_rules_of_an_earlier_version_is_made_anew():
-    goal = _Goal(None, None, None, None, None, None)
+    goal = Goal(None, None, None, None, None, None)
     row = {"model_key": "tiny@1", "taxonomy_key": "t"}
     for key, what in (("vad:15@silero5-1+split", "re-embed"), ("whole+left", None)):
         lacking, policy = goal.lacking({**row, "segments_policy": key})
