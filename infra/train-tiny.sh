@@ -7,14 +7,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 DATA=${DATA:-data/tiny} OUT=${OUT:-data/tiny/model} SEEDS=${SEEDS:-1 2} JOBS=${JOBS:-$(nproc)}
-CLIPS=${CLIPS:-14400} STEPS=${STEPS:-1600} ROUNDS=${ROUNDS:-}
+CLIPS=${CLIPS:-14400} ROUNDS=${ROUNDS:-}
 export OMP_WAIT_POLICY=PASSIVE PYTHONWARNINGS=ignore
 PY=.venv/bin/python
 
 stage() { echo "== $1, after $((SECONDS / 60)) min"; }
 synthesise() { $PY -m clsp.training.synthesise --jobs "$(nproc)" --clips "$CLIPS" "$@"; }
 # shellcheck disable=SC2086
-polish() { $PY -m clsp.training.polish --seeds $SEEDS --jobs "$JOBS" --steps "$STEPS" "$@"; }
+polish() { $PY -m clsp.training.polish --seeds $SEEDS --jobs "$JOBS" "$@"; }
 
 stage "clips"
 synthesise --out "$DATA"

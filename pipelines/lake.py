@@ -205,9 +205,8 @@ class Lake:
         return sum(row["size_bytes"] for name in names for row in self.log(name)) + sum(plain)
 
     def exists(self, table: str) -> bool:
-        folder = self.root / table
-        with lake_errors(folder):  # of what is not there, Delta takes longer to say so
-            return (folder / "_delta_log").is_dir() and DeltaTable.is_deltatable(folder.as_uri())
+        with lake_errors(self.root / table):
+            return DeltaTable.is_deltatable((self.root / table).as_uri())
 
     def _require_new(self, tables: Iterable[str], chunk_id: str) -> None:
         """A ledger row would show what was written before as well: rows twice."""

@@ -20,7 +20,6 @@ _AS_IT_IS = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE"
 # time to write.
 _NO_DICTIONARY = ColumnProperties(dictionary_enabled=False)
 
-
 _ZSTD: dict = {"compression": "ZSTD", "compression_level": 3}
 # Embeddings are read whole by every search. The copy of `speech` is there to be read fast: a third
 # larger than by zstd, read in two thirds of the time.
@@ -33,9 +32,8 @@ def writer_properties(table: str, schema: pa.Schema, maintained: bool = False) -
     columns = dict.fromkeys(floats, _NO_DICTIONARY)
     if table == "embeddings":
         columns["embedding"] = _AS_IT_IS
-    rows = GROUP_ROWS if maintained else None
-    if table == schemas.READY:
-        rows = COPY_GROUP_ROWS
+    large = GROUP_ROWS if maintained else None
+    rows = COPY_GROUP_ROWS if table == schemas.READY else large
     return WriterProperties(
         **_PACKED.get(table, _ZSTD), column_properties=columns, max_row_group_size=rows
     )

@@ -138,8 +138,13 @@ def measured(folder: Path | None = None, clips: int = 24) -> list[dict[str, obje
         row |= {"mixed": round(mixed_s / taken_s, 2), "clips per s": round(clips / taken_s, 2)}
         found.append(row)
     for row in found:
-        print(", ".join(f"{key}: {value}" for key, value in row.items()), flush=True)
+        tell(row)
     return found
+
+
+def tell(row: dict[str, object]) -> None:
+    """Print what was measured, as one line."""
+    print(", ".join(f"{key}: {value}" for key, value in row.items()), flush=True)
 
 
 def of_one_length(n: int, frames: int) -> tuple[Tensor, Tensor]:

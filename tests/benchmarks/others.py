@@ -21,7 +21,7 @@ from torch import nn
 from clsp.checkpoint import PRECISIONS
 from clsp.packed import speed_up
 from tests.benchmarks.authors import Encoder, ours
-from tests.benchmarks.encoder import FRAMES_PER_S, XLarge, cpu_s, of_one_length, pooled
+from tests.benchmarks.encoder import FRAMES_PER_S, XLarge, cpu_s, of_one_length, pooled, tell
 
 REPEATS = 3
 
@@ -57,8 +57,8 @@ WAYS: dict[str, Callable[[nn.Module], Encoder]] = {
     "as PyTorch computes it": ours,
     "autocast to bfloat16": autocast,
     "quantize_dynamic to int8": quantized,
-    "torch.compile": compiled,
     **{f"packed.py, {precision}": packed(precision) for precision in PRECISIONS},
+    "torch.compile": compiled,
 }
 
 
@@ -84,7 +84,7 @@ def measured(seconds: float = 5.0) -> list[dict[str, object]]:
             "cosine": round(float(F.cosine_similarity(answer, wanted).min()), 6),
             "ready after s": round(ready_s, 1),
         }
-        print(", ".join(f"{key}: {value}" for key, value in row.items()), flush=True)
+        tell(row)
         found.append(row)
     return found
 

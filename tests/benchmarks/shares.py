@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 from clsp.checkpoint import PRECISIONS
 from clsp.packed import speed_up
 from tests.benchmarks.authors import Encoder, ours
-from tests.benchmarks.encoder import FRAMES_PER_S, XLarge, of_one_length
+from tests.benchmarks.encoder import FRAMES_PER_S, XLarge, of_one_length, tell
 
 # The first kind whose word is in an operator's name has it; what none names is the last's.
 KINDS = {
@@ -60,7 +60,7 @@ def measured(seconds: float = 5.0) -> list[dict[str, object]]:
         taken = profiled(ours(part), seconds)
         row: dict[str, object] = {"name": name, "s": round(sum(taken.values()), 3)}
         row |= {kind: round(spent, 3) for kind, spent in taken.items()}
-        print(", ".join(f"{key}: {value}" for key, value in row.items()), flush=True)
+        tell(row)
         found.append(row)
     return found
 
