@@ -20,8 +20,7 @@ stage "clips"
 synthesise --out "$DATA"
 stage "phases 1 to 3"
 # shellcheck disable=SC2086
-$PY -m clsp.training.train --data "$DATA" --out "$DATA/first" --seeds $SEEDS --jobs "$JOBS" \
-  --joint-steps 0
+$PY -m clsp.training.train --data "$DATA" --out "$DATA/first" --seeds $SEEDS --jobs "$JOBS"
 stage "all of it together"
 model=$DATA/polished
 polish --start "$DATA/first" --data "$DATA" --out "$model"

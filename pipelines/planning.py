@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from clsp.checkpoint import resolve
-from pipelines import targets
+from pipelines import memory, targets
 from pipelines.archive import FileEntry, archive_id, is_remote, why
 from pipelines.audio_info import Limits
 from pipelines.jobs import Chunk, Job, model_key
@@ -89,6 +89,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
     Raises ArchiveNotFound, InputError (a list that is none), TaxonomyError, SettingsError,
     ModelNotFound, LakeError.
     """
+    memory.keep_one_arena()  # before a lake's engines make their threads, whose arenas would stay
     started = datetime.now(UTC)
     wanted = targets.wanted(settings, Lake(settings.lake, absent_ok=True))
     check_precision(wanted.precision, settings.device)

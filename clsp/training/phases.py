@@ -28,7 +28,7 @@ from clsp.training.losses import (
 from clsp.training.wording import BARE, PROMPTS
 
 CROP_FRAMES = (120, 380)  # of 10 ms, drawn per batch
-LOG_EVERY = CHECK_EVERY = 100
+LOG_EVERY = 100
 # In phase 4, so many clips of a batch are also heard slower and faster: whatever a clip's own rate,
 # the latter shall be nearer to "fast".
 PACED = 8
@@ -228,15 +228,13 @@ def prompts_of_all(rng: np.random.Generator) -> tuple[list[str], dict[str, slice
 
 def align(
     model: Embedder, clips: Clips, encode: Encode, words: list[str], steps: int, batch: int,
-    seed: int, pooled: Tensor | None, check: Callable[[int], None] | None = None,
-    importance: Mapping[str, float] = IMPORTANCE,
+    seed: int, pooled: Tensor | None, importance: Mapping[str, float] = IMPORTANCE,
 ) -> None:  # fmt: skip
     """Phase 3: heads and text meet `pooled`, frozen audio (rounds, n, dim), with BatchNorm around
     the heads, folded away at the end. Phase 4, without it: everything learns, at a low rate, and
     some clips are also heard slower and faster.
 
-    `check` is called with the number of steps done, every CHECK_EVERY steps of phase 4;
-    `importance` is how much each attribute's prompts count (1 where it says nothing).
+    `importance`: how much each attribute's prompts count (1 where it says nothing).
     """
     inner, frozen = model.model, pooled is not None
     rng = np.random.default_rng([seed, 3 if frozen else 4])
@@ -289,10 +287,6 @@ def align(
             loss = loss + order_loss(faster @ towards, slower @ towards)
         update(loss)
         log(step, loss)
-        if check is not None and not frozen and (step + 1) % CHECK_EVERY == 0:
-            model.eval()
-            check(step + 1)
-            model.train()
     model.eval()
     audio_head.eval().fold()
     text_head.eval().fold()

@@ -2,7 +2,7 @@
 
     python -m clsp.training.polish --start MODEL --data DIR... --out OUT [--seeds 1 2] [--jobs 2]
 
-Phase 4 of train.py, longer, on the same clips or on others (synthesise with another --seed).
+Phase 4 of phases.py, on the clips that train.py had or on others (synthesise with another --seed).
 Fine-tunes of one model may be averaged weight by weight, and the mean is often better than each of
 them on speech unlike the training's (Wortsman et al. 2022, "Model soups", arXiv 2203.05482), as is
 the mean with the model as it was (arXiv 2109.01903). The dev voices choose among these, each
@@ -29,10 +29,10 @@ from clsp.embedder import Embedder
 from clsp.training import phases
 from clsp.training.dataset import load
 from clsp.training.evaluate import evaluate
-from clsp.training.train import BATCH, dev_score, encoder_of, save, unrelated_words
+from clsp.training.train import dev_score, encoder_of, save, unrelated_words
 
-STEPS = 1_600
-# What fell short of its bar after phase 4, and what is just over it, count more here.
+STEPS, BATCH = 1_600, 48
+# What fell short of its bar in a first, shorter phase 4, or was just over it, counts more.
 IMPORTANCE = {"gender": 3.0, "whisper": 2.5, "rate": 2.0, "age": 2.0}
 MEAN, WITH_START, START = "mean", "mean with start", "start"
 TIE = 0.002  # of dev scores; over five voices they are no surer than 0.005
@@ -73,9 +73,7 @@ def polish(
     splits = load(*data)
     clips, dev = splits["train"], splits["dev"]
     encode, words = encoder_of(tokenizer), unrelated_words()
-    phases.align(
-        model, clips, encode, words, steps, BATCH["joint"], seed, None, importance=IMPORTANCE
-    )
+    phases.align(model, clips, encode, words, steps, BATCH, seed, None, importance=IMPORTANCE)
     notes = {
         "seed": seed, "clips": len(clips), "steps": steps,
         "seconds": round(time.monotonic() - began), "dev": evaluate(model, dev),

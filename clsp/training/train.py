@@ -3,10 +3,10 @@
     python -m clsp.training.train --data DIR --out clsp/assets/tiny [--seeds 1 2] [--jobs 2]
 
 One model a seed, --jobs seeds side by side (a small model gains little from a second thread); the
-dev voices decide which is written. Phases as in phases.py; each one's result is kept in
-DIR/run-SEED, so a run that was cut off goes on after the last finished phase. The last phase keeps
-the step that is best on the dev voices. Folds BatchNorm away, then writes config.json,
-model.safetensors (float16), the tokenizer and training.json. It does not know the test voices.
+dev voices decide which is written. Phases 1 to 3 of phases.py (polish.py is the fourth); each one's
+result is kept in DIR/run-SEED, so a run that was cut off goes on after the last finished phase.
+Writes config.json, model.safetensors (float16), the tokenizer and training.json. It does not know
+the test voices.
 """
 
 import argparse
@@ -36,8 +36,8 @@ from clsp.training.tokenizer import MAX_TOKENS, VOCAB_SIZE, save_tokenizer, trai
 from clsp.training.vocabulary import WORDS
 from clsp.training.wording import PROMPTS
 
-STEPS = {"attributes": 3_200, "text": 1_600, "align": 1_400, "joint": 300}
-BATCH = {"attributes": 32, "text": 96, "align": 128, "joint": 48}
+STEPS = {"attributes": 3_200, "text": 1_600, "align": 1_400}
+BATCH = {"attributes": 32, "text": 96, "align": 128}
 TOKENIZER_CAPTIONS = 30_000
 PAD_ID = 1
 POOL_ROUNDS = 3
@@ -92,11 +92,6 @@ def heads_accuracy(heads: nn.Module, pooled: torch.Tensor, clips: Clips) -> dict
     return found
 
 
-def _state(model: Embedder) -> dict[str, torch.Tensor]:
-    """A copy of all weights."""
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
 def save(model: Embedder, tokenizer: Tokenizer, notes: dict, out: Path) -> None:
     """Write the model's files, each put in place whole; other files in `out` stay."""
     with tempfile.TemporaryDirectory(dir=_made(out).parent, prefix=".tiny-") as name:
@@ -136,30 +131,8 @@ def dev_score(measured: dict) -> float:
     return float(np.mean([a[name]["balanced_accuracy"] for a in answers for name in DECIDING]))
 
 
-def joint(
-    model: Embedder, clips: Clips, dev: Clips, encode: phases.Encode, words: list[str],
-    steps: int, seed: int,
-) -> int:  # fmt: skip
-    """Phase 4; `model` is left as it was at the step that is best on the dev voices, 0 before the
-    first. Returns that step."""
-    best = (dev_score(evaluate(model, dev)), 0, _state(model))
-    print(f"seed {seed}: before joint: dev {best[0]:.4f}", flush=True)
-
-    def check(step: int) -> None:
-        nonlocal best
-        score = dev_score(evaluate(model, dev))
-        print(f"seed {seed}: joint step {step}: dev {score:.4f} (best {best[0]:.4f})", flush=True)
-        if score > best[0]:
-            best = (score, step, _state(model))
-
-    size = BATCH["joint"]
-    phases.align(model, clips, encode, words, steps, size, seed, None, check)
-    model.load_state_dict(best[2])
-    return best[1]
-
-
 def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
-    """Run all phases; returns notes with what the dev voices say. The model is DIR/run-SEED's."""
+    """Run its phases; returns notes with what the dev voices say. The model is DIR/run-SEED's."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     run = data / f"run-{seed}"
@@ -201,21 +174,12 @@ def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
         count, batch = steps["align"], BATCH["align"]
         phases.align(model, clips, encode, words, count, batch, seed, pooled)
 
-    def fourth() -> None:
-        best = joint(model, clips, dev, encode, words, steps["joint"], seed)
-        (run / "joint.best").write_text(str(best))
-
     phase("attributes", first)
     phase("text", lambda: phases.learn_text(
         model, encode, words, steps["text"], BATCH["text"], seed))  # fmt: skip
     phase("align", third)
     notes["dev"] = evaluate(model, dev)
     print(f"seed {seed}: dev after align: {json.dumps(notes['dev'])}", flush=True)
-    if steps["joint"]:
-        phase("joint", fourth)
-        notes["best_joint_step"] = int((run / "joint.best").read_text())
-        notes["dev"] = evaluate(model, dev)
-        print(f"seed {seed}: dev after joint: {json.dumps(notes['dev'])}", flush=True)
     notes["seconds"] = {path.stem: int(path.read_text()) for path in sorted(run.glob("*.seconds"))}
     notes["dev_score"] = round(dev_score(notes["dev"]), 4)
     save(model, tokenizer, notes, run / "model")

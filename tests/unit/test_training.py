@@ -345,7 +345,7 @@ def test_polishing_goes_on_from_a_model_and_keeps_the_best_on_dev(
     # Both questions that these clips can answer; the dev score of real sets asks for more.
     monkeypatch.setattr(train, "DECIDING", ("gender",))
     monkeypatch.setattr(evaluate, "RETRIEVAL_SIZE", 2)
-    monkeypatch.setitem(train.BATCH, "joint", 8)
+    monkeypatch.setattr(polish, "BATCH", 8)
     start = Path(clsp.__file__).parent / "assets" / "tiny"
     for seed in (1, 2):
         polish.polish(start, [tmp_path], seed, 4, 1, polish.folder_of(tmp_path / "out", seed))
