@@ -4,7 +4,8 @@
 
 PyTorch's profiler on one thread, random weights, one clip: seconds of each kind of work in our
 modules as PyTorch computes them and in each precision. Run each alone: the profiler's own cost is
-in all of them.
+in all of them. Where there is a C compiler, the linear layers' products are held against what the
+core does at most (`peak.py`).
 """
 
 import argparse
@@ -12,16 +13,19 @@ import copy
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
 from clsp.checkpoint import PRECISIONS
 from clsp.packed import speed_up
 from tests.benchmarks.authors import Encoder, ours
 from tests.benchmarks.encoder import FRAMES_PER_S, XLarge, of_one_length, tell
+from tests.benchmarks.peak import peaks
 
 # The first kind whose word is in an operator's name has it; what none names is the last's.
+LINEAR = "linear layers"
 KINDS = {
     "convolutions": ("conv",),
-    "linear layers": ("addmm", "aten::mm", "linear", "_int_mm"),
+    LINEAR: ("addmm", "aten::mm", "linear", "_int_mm"),
     "attention's products": ("bmm",),
     "softmax": ("softmax",),
     "copies": ("copy_", "contiguous", "clone", "cat", "_to_copy", "gather", "repeat"),
@@ -47,10 +51,20 @@ def profiled(encode: Encoder, seconds: float) -> dict[str, float]:
     return taken
 
 
+@torch.inference_mode()
+def products(encode: Encoder, seconds: float) -> float:
+    """Multiplications and additions in the linear layers of one clip, in thousands of millions."""
+    with FlopCounterMode(display=False) as counter:
+        encode(*of_one_length(1, int(seconds * FRAMES_PER_S)))
+    counts = counter.get_flop_counts()["Global"]
+    return sum(counts.get(op, 0) for op in (torch.ops.aten.addmm, torch.ops.aten.mm)) / 1e9
+
+
 def measured(seconds: float = 5.0) -> list[dict[str, object]]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = XLarge().eval().requires_grad_(False)
+    done, most = products(ours(model), seconds), peaks()
     found: list[dict[str, object]] = []
     for name in ("as PyTorch computes it", *PRECISIONS):
         part = model
@@ -60,6 +74,8 @@ def measured(seconds: float = 5.0) -> list[dict[str, object]]:
         taken = profiled(ours(part), seconds)
         row: dict[str, object] = {"name": name, "s": round(sum(taken.values()), 3)}
         row |= {kind: round(spent, 3) for kind, spent in taken.items()}
+        row["linear layers, G/s"] = round(done / taken[LINEAR])
+        row["of at most, G/s"] = most.get(name if name in PRECISIONS else "float32")
         tell(row)
         found.append(row)
     return found
