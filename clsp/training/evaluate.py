@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from clsp.embedder import Embedder
+from clsp.errors import InputError
 from clsp.training import captions
 from clsp.training.dataset import Clips
 from clsp.training.wording import BARE, PROMPTS
@@ -85,7 +86,12 @@ def retrieval(model: Embedder, audio: Tensor, clips: Clips, seed: int = 0) -> di
 
 
 def evaluate(model: Embedder, clips: Clips) -> dict[str, dict]:
-    """All measures of a model on one split."""
+    """All measures of a model on one split. Raises InputError for one without clips."""
+    if not len(clips):
+        raise InputError(
+            "no clips to measure by: expected some of the dev voices, which the fourth of every 16 "
+            "shards of clips has. Synthesise at least 480 (`--clips`)"
+        )
     audio = embed(model, clips)
 
     def asked(wording: dict[str, dict[str, str]]) -> dict[str, dict]:

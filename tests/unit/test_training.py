@@ -327,6 +327,13 @@ def test_balanced_accuracy_weighs_classes_alike() -> None:
     assert balanced_accuracy(answers, truth, 2) == 0.5
 
 
+def test_a_set_too_small_for_dev_voices_is_told() -> None:
+    clips = random_clips()
+    clips.rows = []
+    with pytest.raises(InputError, match="at least 480"):
+        evaluate.evaluate(CLSPModel(CLSPConfig.tiny(joint_dim=32)), clips)
+
+
 # ---- going on with a trained model ----------------------------------------------------------
 
 
