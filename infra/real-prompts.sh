@@ -4,13 +4,22 @@
 #   bash infra/real-prompts.sh data/real-prompts 60      so many prompts of each speaker
 #   clsp evaluate zero-shot data/real-prompts/labels.csv --kind table --label gender \
 #     --prompt male="A male speaker." --prompt female="A female speaker."
-# Five women and one man: enough to see whether anything transfers, not to compare groups.
+# Five women and one man: enough to see whether anything transfers, not to compare groups. So also
+# radio.csv (`--kind table --attribute gender`): the speakers of codec2-examples, 8 kHz too, whose
+# gender their file names or its authors' pages tell.
 set -euo pipefail
 out=${1:-data/real-prompts} each=${2:-60}
 mkdir -p "$out/packages" && cd "$out"
-for name in core-sounds-{en,es,fr,it,ru}-wav prompt-it-menardi-wav; do
-  ls packages/asterisk-"$name"_*.deb >/dev/null 2>&1 || (cd packages && apt-get download "asterisk-$name")
-  dpkg-deb -x packages/asterisk-"$name"_*.deb .
+for name in asterisk-core-sounds-{en,es,fr,it,ru}-wav asterisk-prompt-it-menardi-wav codec2-examples; do
+  ls packages/"$name"_*.deb >/dev/null 2>&1 || (cd packages && apt-get download "$name")
+  dpkg-deb -x packages/"$name"_*.deb .
+done
+echo "file,gender" > radio.csv
+for name in david4 hts1a m2400 mmt1 morig vk2tpm_004 vk5qi; do
+  echo "usr/share/codec2/wav/$name.wav,male" >> radio.csv
+done
+for name in f2400 forig hts2a; do
+  echo "usr/share/codec2/wav/$name.wav,female" >> radio.csv
 done
 echo "file,speaker,gender,quality,whisper,age" > labels.csv
 for folder in usr/share/asterisk/sounds/*_[fm]_*; do
