@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from tests.benchmarks.peak import peaks
+
 ROOT = Path(__file__).parents[2]
 # Each in a process of its own: a part's memory and threads are no other's.
 PARTS = {
@@ -52,6 +54,7 @@ def main() -> None:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "bfloat16": torch.ops.mkldnn._is_mkldnn_bf16_supported(),
         "cores": os.cpu_count(),
+        "peak of a core, thousand million operations a second": peaks(),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
