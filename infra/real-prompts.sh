@@ -5,8 +5,8 @@
 #   clsp evaluate zero-shot data/real-prompts/labels.csv --kind table --label gender \
 #     --prompt male="A male speaker." --prompt female="A female speaker."
 # Five women and one man: enough to see whether anything transfers, not to compare groups. So also
-# radio.csv (`--kind table --attribute gender`): the speakers of codec2-examples, 8 kHz too, whose
-# gender their file names or its authors' pages tell.
+# radio.csv (`--kind table --attribute gender`): speakers of codec2-examples, 8 kHz too, whose gender
+# their file names, their call signs or descriptions by others tell.
 set -euo pipefail
 out=${1:-data/real-prompts} each=${2:-60}
 mkdir -p "$out/packages" && cd "$out"
