@@ -56,26 +56,31 @@ def alone(turn: Turn, others: list[Turn]) -> Iterator[tuple[float, float]]:
         yield start, end
 
 
+def cut(audio: Path, told: list[Turn], out: Path) -> Iterator[tuple[str, str, str]]:
+    """Write the clips of one recording; the name, the speaker and the gender of each."""
+    samples, rate = soundfile.read(audio, dtype="float32")
+    for turn in told:
+        who = turn[2]
+        for start, end in alone(turn, told):
+            if end - start < LEAST_S:
+                continue
+            name = f"{audio.stem}-{start:06.2f}-{who}.wav"
+            end = min(end, start + MOST_S)
+            soundfile.write(out / name, samples[int(start * rate) : int(end * rate)], rate)
+            yield name, who, GENDERS[who[0]]
+
+
 def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     with tempfile.TemporaryDirectory() as name:
         download(Path(name))
         [tests] = Path(name).glob("*/tests/data")
         for path in sorted(tests.glob("*.rttm")):
             for recording, told in sorted(turns(path).items()):
                 audio = tests / f"{recording}.wav"
-                if not audio.is_file():  # one has another name there than in the list
-                    continue
-                samples, rate = soundfile.read(audio, dtype="float32")
-                for turn in told:
-                    for start, end in alone(turn, told):
-                        if end - start >= LEAST_S:
-                            file = f"{recording}-{start:06.2f}-{turn[2]}.wav"
-                            end = min(end, start + MOST_S)
-                            clip = samples[int(start * rate) : int(end * rate)]
-                            soundfile.write(out / file, clip, rate)
-                            rows.append((file, turn[2], GENDERS[turn[2][0]]))
+                if audio.is_file():  # one has another name there than in the list
+                    rows += cut(audio, told, out)
     with (out / "labels.csv").open("w", newline="") as table:
         csv.writer(table).writerows([("file", "speaker", "gender"), *rows])
     print(f"{len(rows)} clips of {len({who for _, who, _ in rows})} people: {out / 'labels.csv'}")

@@ -12,32 +12,34 @@ import csv
 import sys
 from pathlib import Path
 
-import numpy as np
 import pyworld
 import soundfile
 
-from clsp.training.transforms import PITCH_HZ
+from clsp.training.transforms import (
+    F0_CEIL_HZ,
+    F0_FLOOR_HZ,
+    PITCH_HZ,
+    label,
+    pitch_and_spread,
+)
 
 MOST_S = 10.0  # of a recording
-LEAST_VOICED = 20  # frames of 5 ms
 
 
-def median_f0(path: Path) -> float | None:
-    """In Hz, of the frames that are voiced."""
+def pitch_of(path: Path) -> str | None:
+    """low, medium or high; None between two, or where hardly anything is voiced."""
     samples, rate = soundfile.read(path, always_2d=True)
-    f0, _ = pyworld.harvest(samples[: int(MOST_S * rate), 0].copy(), rate, 60.0, 500.0)
-    voiced = f0[f0 > 0]
-    return float(np.median(voiced)) if len(voiced) >= LEAST_VOICED else None
+    start = samples[: int(MOST_S * rate), 0].copy()
+    f0, _ = pyworld.harvest(start, rate, F0_FLOOR_HZ, F0_CEIL_HZ)
+    return label(pitch_and_spread(f0)[0], PITCH_HZ)
 
 
 def main(table: Path) -> None:
     rows = []
     with table.open(newline="") as given:
         for row in csv.DictReader(given):
-            f0 = median_f0(table.parent / row["file"])
-            for pitch, (least, most) in PITCH_HZ.items():
-                if f0 is not None and least <= f0 <= most:
-                    rows.append((row["file"], row.get("speaker", row["file"]), pitch))
+            if pitch := pitch_of(table.parent / row["file"]):
+                rows.append((row["file"], row.get("speaker", row["file"]), pitch))
     with (table.parent / "pitch.csv").open("w", newline="") as made:
         csv.writer(made).writerows([("file", "speaker", "pitch"), *rows])
     print(f"{len(rows)} recordings: {table.parent / 'pitch.csv'}")

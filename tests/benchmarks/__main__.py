@@ -43,12 +43,6 @@ def measured(part: str) -> object:
 
 def main() -> None:
     (ROOT / ".bench").mkdir(exist_ok=True)
-    results = {}
-    for part in PARTS:
-        print(f"== {part}", flush=True)
-        began = time.monotonic()
-        results[part] = measured(part)
-        print(f"== {part}: {time.monotonic() - began:.0f} s\n", flush=True)
     machine = {
         "cpu": platform.processor() or platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -58,6 +52,12 @@ def main() -> None:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+    results = {}
+    for part in PARTS:
+        print(f"== {part}", flush=True)
+        began = time.monotonic()
+        results[part] = measured(part)
+        print(f"== {part}: {time.monotonic() - began:.0f} s\n", flush=True)
     path = ROOT / ".bench" / "results.json"
     path.write_text(json.dumps({"machine": machine, "results": results}, indent=1))
     print(f"written to {path.relative_to(ROOT)}")

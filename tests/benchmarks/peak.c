@@ -9,7 +9,15 @@
 #endif
 
 enum { CHAINS = 12, ROUNDS = 30000000, TIMES = 5 };  // a core waits for none of so many chains
-typedef float Floats __attribute__((vector_size(64)));
+// As wide as a register: of wider ones not all the sums would be held in registers.
+#if defined(__AVX512F__)
+enum { WIDTH = 16 };
+#elif defined(__AVX__)
+enum { WIDTH = 8 };
+#else
+enum { WIDTH = 4 };
+#endif
+typedef float Floats __attribute__((vector_size(WIDTH * sizeof(float))));
 
 static volatile float seen, start = 0.5f;  // or the compiler would foresee the sums
 
@@ -44,9 +52,9 @@ static int by_size(const void *a, const void *b) {
 
 int main(void) {
   Floats x, y;
-  for (int i = 0; i < 16; i++) x[i] = 0.999f, y[i] = 1e-4f;
+  for (int i = 0; i < WIDTH; i++) x[i] = 0.999f, y[i] = 1e-4f;
 #define FLOAT_STEP(sum) ((sum) * x + y)
-  MEASURE("float32", Floats, 16 * 2, FLOAT_STEP);
+  MEASURE("float32", Floats, WIDTH * 2, FLOAT_STEP);
 #ifdef __AVX512BF16__
   __m512bh one = (__m512bh)_mm512_set1_epi16(0x3f80), small = (__m512bh)_mm512_set1_epi16(0x3400);
 #define BFLOAT_STEP(sum) _mm512_dpbf16_ps(sum, one, small)

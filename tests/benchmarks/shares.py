@@ -53,7 +53,8 @@ def profiled(encode: Encoder, seconds: float) -> dict[str, float]:
 
 @torch.inference_mode()
 def products(encode: Encoder, seconds: float) -> float:
-    """Multiplications and additions in the linear layers of one clip, in thousands of millions."""
+    """Multiplications and additions in the linear layers of one clip, in thousands of millions.
+    (`packed.py` computes the front end's pointwise convolutions like them: a hundredth more.)"""
     with FlopCounterMode(display=False) as counter:
         encode(*of_one_length(1, int(seconds * FRAMES_PER_S)))
     counts = counter.get_flop_counts()["Global"]
