@@ -38,7 +38,7 @@ from tests.places import SAMPLE_ARCHIVE
 
 SAMPLE_RATE = 16_000
 REPEATS = 3
-CHUNK_FILES = 32
+CHUNKS = 8  # of a run that is measured between its commits
 
 
 def archive(folder: Path, clips: int, seed: int) -> list[torch.Tensor]:
@@ -103,21 +103,21 @@ def of_ray(clips: int, repeats: int) -> list[float]:
         def per_s(executor: str) -> float:
             given = TagSettings(
                 f"{folder}/archive", f"{folder}/lake-{next(count)}", executor=executor,
-                workers=1 if executor == "ray" else None, worker_cpus=1, chunk_files=CHUNK_FILES,
-                decode_threads=1, device="cpu",
+                workers=1 if executor == "ray" else None, worker_cpus=1, decode_threads=1,
+                chunk_files=clips // CHUNKS, device="cpu",
             )  # fmt: skip
             tag(given)
             if executor == "ray":
                 ray.shutdown()
-            return _files_per_s(Path(given.lake))
+            return _files_per_s(given.lake)
 
         return [per_s("ray") / per_s("local") for _ in range(repeats)]
 
 
-def _files_per_s(lake: Path) -> float:
+def _files_per_s(lake: str) -> float:
     """Of a run's chunks, all but the first."""
     sql = "SELECT committed_at, tagged FROM runs WHERE kind = 'chunk' ORDER BY seq"
-    rows = query.run(Lake(lake), sql).to_pylist()
+    rows = query.run(Lake(Path(lake)), sql).to_pylist()
     taken = rows[-1]["committed_at"] - rows[0]["committed_at"]
     return sum(row["tagged"] for row in rows[1:]) / taken.total_seconds()
 
