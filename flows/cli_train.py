@@ -42,10 +42,12 @@ def _line(line: dict[str, Any]) -> str:
     if "data" in line:
         data = line["data"]
         why = "".join(f"\n  {uri}: {reason}" for uri, reason in data["left_out_why"].items())
+        without = data["without_split"]
+        more = f"{without} of them without a split, " if without else ""
         return (
             f"{data['train_clips']} clips ({data['train_hours']:.2f} h) to learn from, "
-            f"{data['dev_clips']} dev clips, {data['different_captions']} different captions; "
-            f"{data['left_out']} left out{why}"
+            f"{more}{data['dev_clips']} dev clips, {data['different_captions']} different "
+            f"captions; {data['left_out']} left out{why}"
         )
     if "dev_loss" in line:
         return (

@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 from clsp.errors import InputError, TerminalError
+from clsp.training import splits
 from clsp.training.options import ModelOptions, TrainOptions, parse
 from pipelines.archive import is_remote
 from pipelines.audio import open_recording
@@ -24,26 +25,35 @@ from pipelines.errors import FailureKind
 from pipelines.samples import to_16k
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from clsp.training.batches import Example
     from pipelines.datasets.items import Item
 
 SHOWN = 20  # reasons listed in the record; all are counted
 PROBES = 8  # files whose headers are read at once
+HEARD = 16  # clips by whose features random weights are scaled
+CAPTIONED = ("table", "lhotse")  # layouts with captions; the others have labels only
 
 
 @dataclass(frozen=True)
 class DataOptions:
     """Which clips, and which of them are held out."""
 
-    kind: str  # table, lhotse, ravdess, crema-d, iemocap
+    kind: str  # one of CAPTIONED
     root: str
     options: dict[str, Any] = field(default_factory=dict)  # of the reader
     train_split: str = "train"
-    dev_split: str = "dev"
+    dev_split: str = splits.DEV
     dev_share: float = 0.1  # held out where no item has a split: whole speakers, else whole files
     min_s: float = 0.5  # shorter clips are left out
 
     def __post_init__(self) -> None:
+        if self.kind not in CAPTIONED:
+            raise InputError(
+                f"kind {self.kind!r}: expected {' or '.join(CAPTIONED)}. Other layouts have labels "
+                "but no captions to learn from: write a table of files and captions"
+            )
         if not 0 <= self.dev_share <= 0.5:
             raise InputError(f"dev_share {self.dev_share}: expected 0 to 0.5")
         if self.min_s < 0.085:
@@ -72,8 +82,9 @@ class TrainingData:
 def read_config(path: str | Path, steps: int | None = None) -> TrainingConfig:
     """The YAML file at `path`; `steps` stands in for its train.steps.
 
-    A relative data.root, and a model.init that is a path (it has a slash or dot first), are taken
-    from the folder of the file. Raises InputError, naming the option and what was expected.
+    A relative data.root or data.options.audio_root, and a model.init that is a path (it has a slash
+    or dot first), are taken from the folder of the file. Raises InputError, naming the option and
+    what was expected.
     """
     path = Path(path)
     try:
@@ -83,18 +94,19 @@ def read_config(path: str | Path, steps: int | None = None) -> TrainingConfig:
     except yaml.YAMLError as error:
         raise InputError(f"config {path}: not YAML: {error}") from error
     config = parse(TrainingConfig, given, str(path))
-    root = Path(config.data.root).expanduser()
-    if not is_remote(config.data.root) and not root.is_absolute():
-        root = path.parent / root
+    data = replace(config.data, root=_beside(path, config.data.root))
+    if isinstance(audio_root := data.options.get("audio_root"), str):
+        data = replace(data, options={**data.options, "audio_root": _beside(path, audio_root)})
     init = config.model.init
     if init.startswith(("./", "../", "~")):
         init = str(path.parent / Path(init).expanduser())
     train = replace(config.train, steps=steps) if steps is not None else config.train
-    return TrainingConfig(
-        data=replace(config.data, root=str(root)),
-        model=replace(config.model, init=init),
-        train=train,
-    )
+    return TrainingConfig(data=data, model=replace(config.model, init=init), train=train)
+
+
+def _beside(config: Path, given: str) -> str:
+    """A path that a config file names: a relative one is taken from that file's folder."""
+    return given if is_remote(given) else str(config.parent / Path(given).expanduser())
 
 
 def train(
@@ -109,7 +121,6 @@ def train(
     Under torchrun each process calls this, and the first alone gets an answer. `say` is told of
     the data, then of logged steps.
     """
-    from clsp.features import fbank
     from clsp.training import parallel, start
     from clsp.training.trainer import Trainer
 
@@ -122,10 +133,7 @@ def train(
             say({"data": data.summary})
         model = start.start(config.model.init, config.train.seed)
         if config.model.init in start.FROM_SCRATCH:
-            import torch
-
-            some = data.train[:16]
-            start.standardise(model, (fbank(torch.from_numpy(e.load(0, 10.0))) for e in some))
+            start.standardise(model, _first_heard(data.train))
         trainer = Trainer(
             model, data.train, data.dev, config.train, out,
             model_options=config.model, device=place, say=say,
@@ -133,6 +141,27 @@ def train(
         )  # fmt: skip
         report = trainer.run(resume)
         return report if parallel.rank() == 0 else None
+
+
+def _first_heard(examples: "Sequence[Example]") -> "list[Tensor]":
+    """Features of the first HEARD clips that can be decoded. Raises InputError for none at all."""
+    from clsp.training.batches import beginning
+
+    heard: list[Tensor] = []
+    why: dict[str, str] = {}
+    for example in examples:
+        if len(heard) == HEARD:
+            break
+        try:
+            heard.append(beginning(example, 10.0))
+        except TerminalError as error:
+            why[example.name] = str(error)
+    if not heard:
+        raise InputError(
+            f"none of {len(examples)} clips can be decoded ({dict(list(why.items())[:3])}): "
+            "expected speech to learn from. Look at the data first"
+        )
+    return heard
 
 
 # ---- examples -------------------------------------------------------------------------------
@@ -146,6 +175,8 @@ def collect(options: DataOptions, stage: int) -> TrainingData:
     from pipelines.datasets import read
 
     found = read(options.kind, options.root, **options.options)
+    named = {item.split for item in found.items if item.split is not None}
+    splits.check_dev(named, options.dev_split, f"{options.kind} at {options.root}")
     left_out = {one.uri: one.reason for one in found.skipped}
     examples: list[tuple[Example, Item]] = []
     durations = probe([item.uri for item in found.items])
@@ -156,11 +187,11 @@ def collect(options: DataOptions, stage: int) -> TrainingData:
             left_out[_name(item)] = made
         else:
             examples.append((made, item))
-    said_so = any(item.split is not None for item in found.items)
+    held_out = splits.held_out((_who(item) for _, item in examples), options.dev_share)
     by_split: dict[str, list[Example]] = {"train": [], "dev": []}
     for made, item in examples:
-        split = _split(item, options) if said_so else _draw(item, options)
-        by_split.setdefault(split, []).append(made)
+        drawn = "dev" if _who(item) in held_out else "train"
+        by_split.setdefault(_split(item, options) if named else drawn, []).append(made)
     if len(by_split["train"]) < 2:
         reasons = dict(list(left_out.items())[:3])
         counts = {split: len(some) for split, some in by_split.items()}
@@ -178,6 +209,7 @@ def collect(options: DataOptions, stage: int) -> TrainingData:
         "train_hours": round(sum(one.duration_s for one in by_split["train"]) / 3600, 3),
         "dev_clips": len(by_split["dev"]),
         "other_splits": {k: len(v) for k, v in by_split.items() if k not in ("train", "dev")},
+        "without_split": sum(item.split is None for _, item in examples) if named else 0,
         "captions": len(said),
         "different_captions": len(set(said)),
         "left_out": len(left_out),
@@ -267,12 +299,9 @@ def _split(item: "Item", options: DataOptions) -> str:
     return named.get(item.split, f"split {item.split}")
 
 
-def _draw(item: "Item", options: DataOptions) -> str:
-    """Where no item has a split: a share of speakers, else files, is held out by a hash, so that
-    more data later moves nobody to the other side."""
-    who = item.speaker or Path(item.uri).name
-    hashed = hashlib.blake2b(who.encode(errors="surrogateescape"), digest_size=8).digest()
-    return "dev" if int.from_bytes(hashed) / 2**64 < options.dev_share else "train"
+def _who(item: "Item") -> str:
+    """What is held out as one: a speaker, else a file."""
+    return item.speaker or Path(item.uri).name
 
 
 def _digest(by_split: "dict[str, list[Example]]") -> str:

@@ -5,6 +5,7 @@ run sees what one that never stopped would see, and so does any number of proces
 of files or models: an Example brings its own loader.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ from clsp.training import contrastive
 from clsp.training.options import TrainOptions
 
 DEFAULT_CLIPS = 32
-WINDOW = 32  # batches: clips of like length are looked for among so many
+WINDOW = 32  # batches: clips of like length are looked for among so many at most
 NOISE_SNR_DB = (10.0, 30.0)
 _ORDER, _TASK, _CLIP = 1, 2, 3  # streams of random numbers
 
@@ -61,29 +62,34 @@ def plan(
 ) -> list[np.ndarray]:
     """The batches of an epoch: clip numbers, of like length within a batch, in a random order.
 
-    Every batch has a multiple of `multiple_of` clips, and two at least. With a number of clips per
-    batch, what is left over in the end waits for another epoch.
+    Every batch has a multiple of `multiple_of` clips, and two at least. What is left over waits for
+    another epoch; it is drawn before clips are sorted by length, or it would always be the longest.
+    Like lengths are looked for within random parts of the set, two at least where there are as many
+    batches: so each epoch puts a clip among others.
     """
     rng = np.random.default_rng([options.seed, _ORDER, epoch])
     seconds = np.minimum(durations, options.max_s)
-    order = rng.permutation(len(durations))
-    most_s = options.batch_s
-    clips = min(options.batch_clips or DEFAULT_CLIPS, len(order)) // multiple_of * multiple_of
-    usual = int(most_s / float(seconds.mean())) if most_s and len(order) else clips
-    window = WINDOW * max(usual, 2)
+    count, most_s, least = len(durations), options.batch_s, max(2, multiple_of)
+    clips = min(options.batch_clips or DEFAULT_CLIPS, count) // multiple_of * multiple_of
+    unit = multiple_of if most_s else clips  # clips that stay together
+    kept = count // unit * unit if unit else 0
+    units = rng.permutation(count)[:kept].reshape(-1, unit or 1)
+    usual = len(units)  # batches, about
+    if most_s:
+        one = count * float(seconds.max(initial=0)) <= most_s
+        usual = 1 if one else max(2, round(float(seconds.sum()) / most_s))
+        usual = min(usual, count // least)
+    parts = max(1, min(usual, max(2, math.ceil(usual / WINDOW))))
     batches: list[np.ndarray] = []
-    rest = order[:0]
-    for start in range(0, len(order), window):
-        part = np.concatenate([rest, order[start : start + window]])
+    for part in map(np.ravel, np.array_split(units, parts)):
+        if most_s:
+            sizes = _sizes(np.sort(seconds[part]).tolist(), most_s, multiple_of)
+            part = part[: sum(sizes)]  # where all are pairs, one at random may wait
+        else:
+            sizes = [clips] * (len(part) // clips) if clips else []
         part = part[np.argsort(seconds[part], kind="stable")]
-        sizes = (
-            _sizes(seconds[part], most_s, multiple_of)
-            if most_s
-            else [clips] * (len(part) // max(clips, 1))
-        )
-        *full, rest = np.split(part, np.cumsum(sizes, dtype=int))
-        batches += full
-    batches = [batch for batch in batches if len(batch) >= max(2, multiple_of)]
+        batches += np.split(part, np.cumsum(sizes, dtype=int)[:-1])
+    batches = [batch for batch in batches if len(batch) >= least]
     if not batches:
         size = f"{most_s} s" if most_s else f"{options.batch_clips or DEFAULT_CLIPS} clips"
         raise InputError(
@@ -93,20 +99,35 @@ def plan(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _sizes(seconds: np.ndarray, most_s: float, multiple_of: int) -> list[int]:
-    """How many of these clips, by rising length, go in each batch: padded, it has `most_s`."""
-    sizes, first = [], 0
-    while first < len(seconds):
+def _sizes(seconds: list[float], most_s: float, multiple_of: int) -> list[int]:
+    """How many of these clips, by rising length, go in each batch: padded, it has `most_s` at most.
+    In as few batches as that takes, each about as full: a last one of two clips teaches little."""
+    sizes = _filled(seconds, most_s, multiple_of)
+    low, high = 0.0, most_s
+    for _ in range(10):
+        middle = (low + high) / 2
+        found = _filled(seconds, middle, multiple_of)
+        if len(found) > len(sizes) or sum(found) < sum(sizes):
+            low = middle
+        else:
+            high = middle
+    return _filled(seconds, high, multiple_of)
+
+
+def _filled(seconds: list[float], most_s: float, multiple_of: int) -> list[int]:
+    """The same with one batch after the other filled. A clip is left over only among pairs."""
+    sizes, first, least = [], 0, max(2, multiple_of)  # there is nothing to compare one clip with
+    while len(seconds) - first >= least:
         size = 0
         while first + size < len(seconds) and seconds[first + size] * (size + 1) <= most_s:
             size += 1
-        size = max(size // multiple_of, 1) * multiple_of  # one clip may be longer than a batch
-        if size < 2:
-            size = 2  # there is nothing to compare one clip with
-        if first + size > len(seconds):
-            break
+        size = max(size // multiple_of * multiple_of, least)  # one clip may be over a batch's limit
         sizes.append(size)
         first += size
+    more = [number for number, size in enumerate(sizes) if size > 2]
+    if first < len(seconds) and more:  # the last one of these gives the last clip another
+        sizes[more[-1]] -= 1
+        sizes.append(2)
     return sizes
 
 
@@ -221,7 +242,7 @@ def whole(
     def load(number: int) -> Tensor | None:
         example = examples[number]
         try:
-            return fbank(torch.from_numpy(_checked(example.load(0.0, options.max_s), example)))
+            return beginning(example, options.max_s)
         except TerminalError as error:
             lost.reasons.setdefault(example.name, str(error))
             return None
@@ -232,6 +253,11 @@ def whole(
             loaded = list(zip(numbers, pool.map(load, numbers), strict=True))
             if good := [(number, one) for number, one in loaded if one is not None]:
                 yield [number for number, _ in good], *pad_features([one for _, one in good])
+
+
+def beginning(example: Example, seconds: float) -> Tensor:
+    """Features (frames, 128) of the first `seconds` of a clip. Raises TerminalError."""
+    return fbank(torch.from_numpy(_checked(example.load(0.0, seconds), example)))
 
 
 def _checked(waveform: np.ndarray, example: Example) -> np.ndarray:

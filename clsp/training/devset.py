@@ -3,7 +3,8 @@
 Knows a model and examples; nothing of training, epochs or files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -18,32 +19,34 @@ TEXTS = 64  # read at once
 
 
 def measure(
-    model: Embedder, dev: Sequence[Example], options: TrainOptions, lost: Lost
-) -> dict[str, float]:
+    model: Embedder, dev: Sequence[Example], options: TrainOptions, lost: Lost,
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> dict[str, float]:  # fmt: skip
     """loss: symmetric InfoNCE of all clips at once. recall_at_1 and _10: mean of both directions.
 
     Of each clip: its first `max_s`, and its last fine caption (the published choice), or its first
-    global one where there is no fine. Clips of one caption are all right answers to it. The model
-    is in eval mode, without gradients: the caller's part.
+    global one where there is no fine. Clips of one caption are all right answers to it. `autocast`
+    is around the encoders alone: in bfloat16, cosines of different clips would be the same number.
+    The model is in eval mode, without gradients: the caller's part.
     """
     texts = [(one.fine_captions[-1:] or one.global_captions[:1])[0] for one in dev]
     order: list[int] = []
     heard = []
     for numbers, features, lengths in whole(dev, options, lost):
         order += numbers
-        pooled = model.model.pooled_audio(features.to(model.device), lengths.to(model.device))
-        heard.append(model.model.audio_head(pooled).float())
+        with autocast():
+            pooled = model.model.pooled_audio(features.to(model.device), lengths.to(model.device))
+        heard.append(model.model.audio_head(pooled.float()))
     if len(order) < 2:
         raise InputError(f"of {len(dev)} dev clips, {len(order)} can be loaded: {lost.reasons}")
     unique = {text: place for place, text in enumerate(dict.fromkeys(texts[i] for i in order))}
     written = list(unique)
-    text = torch.cat(
-        [
-            model.get_text_features(*model.tokens(written[i : i + TEXTS])).float()
-            for i in range(0, len(written), TEXTS)
-        ]
-    )
-    audio = torch.cat(heard)
+    read = []
+    for start in range(0, len(written), TEXTS):
+        with autocast():
+            pooled = model.model.text_pooled(*model.tokens(written[start : start + TEXTS]))
+        read.append(model.model.text_head(pooled.float()))
+    audio, text = torch.cat(heard), torch.cat(read)
     own = torch.tensor([unique[texts[number]] for number in order])
     ways = both_directions(audio, text, torch.stack([torch.arange(len(own)), own], dim=1))
     recall = {k: sum(way.recall[k] for way in ways.values()) / 2 for k in (1, 10)}

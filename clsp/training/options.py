@@ -64,7 +64,7 @@ class TrainOptions:
     noise: float = 0.0  # probability that a clip gets background noise, 10 to 30 dB below speech
     colour: float = 0.0  # probability that a clip gets another microphone's colour
     eval_every: int = 200  # steps between evaluations on the dev split
-    eval_clips: int = 1_000  # at most so many dev clips
+    eval_clips: int = 1_000  # at most so many dev clips, the same ones each time
     monitor: Literal["loss", "recall_at_1"] = "loss"  # what makes an evaluation the best
     patience: int | None = None  # stop after so many evaluations that are not the best
     save_every: int = 200  # steps between checkpoints
@@ -96,11 +96,11 @@ class TrainOptions:
             raise InputError(f"max_s {self.max_s}: expected at least 0.25 s, to hear anything")
 
 
-# What may differ when a run is resumed: how long, how it is watched, and who decodes.
+# What may differ when a run is resumed: how long, how it is watched, and who decodes. Not
+# eval_clips: the best so far was the best among so many.
 MAY_CHANGE = frozenset(
-    ("steps", "eval_every", "eval_clips", "patience", "save_every", "keep", "log_every",
-     "workers", "prefetch")
-)  # fmt: skip
+    ("steps", "eval_every", "patience", "save_every", "keep", "log_every", "workers", "prefetch")
+)
 
 
 def _at_least(options: Any, least: int, *names: str) -> None:

@@ -28,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from clsp.embedder import Embedder
 from clsp.errors import InputError, TrainingCollapsed
-from clsp.training import checkpoints, contrastive, devset, optimise, parallel, start
+from clsp.training import checkpoints, contrastive, devset, optimise, parallel, splits, start
 from clsp.training.batches import Batch, Batches, Example, Lost
 from clsp.training.options import MAY_CHANGE, ModelOptions, TrainOptions
 from clsp.training.watch import Watch
@@ -74,7 +74,8 @@ class Trainer:
         self.frozen = optimise.freeze(model, self.model_options.freeze)
         self.optimiser = optimise.optimiser(model, self.model_options, options)
         self.batches = Batches(train, options, parallel.world(), parallel.own_slice)
-        self.dev, self.dev_lost = list(dev)[: options.eval_clips], Lost()
+        measured = splits.draw([one.name for one in dev], options.eval_clips)
+        self.dev, self.dev_lost = [dev[number] for number in measured], Lost()
         both = Both(model)
         self.both = (
             DistributedDataParallel(both, broadcast_buffers=False) if parallel.world() > 1 else both
@@ -95,7 +96,8 @@ class Trainer:
         if len(train) < 2 or len(dev) == 1:
             raise InputError(
                 f"{len(train)} clips to learn from and {len(dev)} dev clips: expected at least 2 "
-                "of each, or no dev clip"
+                "of each, or no dev clip (dev_split names them; where no clip has a split, "
+                "dev_share says how many, and 0 none)"
             )
 
     # ---- the run ----------------------------------------------------------------------------
@@ -197,8 +199,10 @@ class Trainer:
     def evaluate(self) -> dict[str, float]:
         """What `devset.measure` finds on the dev set, as the model is now."""
         self.model.eval()
-        with torch.inference_mode(), self._autocast():
-            found = devset.measure(self.model, self.dev, self.options, self.dev_lost)
+        with torch.inference_mode():
+            found = devset.measure(
+                self.model, self.dev, self.options, self.dev_lost, self._autocast
+            )
         self._train_mode()
         return found
 

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from clsp.errors import InputError
+from clsp.training import splits
 from clsp.training.options import parse
 from flows.cli import app, main
 from pipelines.datasets import Dataset, Item, Skipped
@@ -139,6 +143,7 @@ def test_the_readmes_example_is_a_config():
         ("data: {kind: table}", r"data: root not given; expected kind, root"),
         ("data: {kind: table, root: x, dev_share: 2}", r"dev_share 2\.0: expected 0 to 0\.5"),
         ("data: {kind: table, rooot: x}", r"no option 'rooot'; did you mean 'root'\?"),
+        ("data: {kind: ravdess, root: x}", r"kind 'ravdess': expected table or lhotse.*captions"),
         ("data: [", r"not YAML"),
     ],
 )
@@ -151,8 +156,12 @@ def test_a_config_is_checked(tmp_path, text, message):
 
 def test_paths_in_a_config_are_taken_from_its_folder(tmp_path):
     path = tmp_path / "train.yaml"
-    path.write_text("data: {kind: table, root: here/captions.csv}\nmodel: {init: ./base}\n")
+    path.write_text(
+        "data: {kind: table, root: here/captions.csv, options: {audio_root: audio}}\n"
+        "model: {init: ./base}\n"
+    )
     config = read_config(path, steps=7)
+    assert config.data.options == {"audio_root": str(tmp_path / "audio")}
     assert config.data.root == str(tmp_path / "here/captions.csv")
     assert Path(config.model.init) == tmp_path / "base"
     assert config.train.steps == 7
@@ -173,6 +182,34 @@ def test_training_from_scratch_is_possible(folder):
     report = train(read_config(config), folder / "scratch", device="cpu")
     assert report["started_from"] == "tiny-config@random"
     assert report["best"]["loss"] < 20
+
+
+def headers_alone(folder: Path, damaged: int, clips: int = 6) -> Path:
+    """A config to start from nothing; the first clips have a header, and no audio after it."""
+    noise = np.random.default_rng(0).standard_normal((clips, 16_000)) * 0.05
+    for number in range(clips):
+        path = folder / f"noise {number}.flac"
+        soundfile.write(path, noise[number], 16_000)
+        if number < damaged:
+            whole = path.read_bytes()
+            path.write_bytes(whole[:200] + bytes(len(whole) - 200))
+    rows = "".join(f"noise {n}.flac,train,Noise {n}.\n" for n in range(clips))
+    (folder / "noise.csv").write_text(f"file,split,caption\n{rows}")
+    model = {"init": "tiny-config", "freeze": []}
+    train = {"stage": 1, "steps": 1}
+    return write(folder / "noise.yaml", data={"root": "noise.csv"}, model=model, train=train)
+
+
+def test_from_scratch_a_damaged_file_among_the_first_is_passed_over(tmp_path):
+    config = read_config(headers_alone(tmp_path, damaged=2))
+    assert collect(config.data, stage=1).summary["train_clips"] == 6  # the headers are whole
+    assert train(config, tmp_path / "out", device="cpu")["steps"] == 1
+
+
+def test_from_scratch_with_nothing_to_hear_is_an_error(tmp_path):
+    config = read_config(headers_alone(tmp_path, damaged=6))
+    with pytest.raises(InputError, match=r"none of 6 clips can be decoded .*noise 0\.flac"):
+        train(config, tmp_path / "out", device="cpu")
 
 
 # ---- the data -------------------------------------------------------------------------------
@@ -245,6 +282,66 @@ def test_without_splits_whole_speakers_are_held_out(monkeypatch, sample_archive)
     assert not speakers[0] & speakers[1]
     assert 20 <= len(data.dev) <= 120
     assert [e.name for e in collect(options, 1).dev] == [e.name for e in data.dev]
+
+
+@given(st.sets(st.text(max_size=8), min_size=1, max_size=40), st.sampled_from([0.0, 0.1, 0.5]))
+def test_two_clips_at_least_are_held_out_and_two_stay(files, share):
+    held = splits.held_out(files, share)
+    assert held == splits.held_out(sorted(files), share) <= files
+    assert len(held) != 1
+    if held:
+        assert share and len(files - held) >= 2
+    if share and len(files) >= 6:
+        assert held
+
+
+@given(st.integers(1, 200))
+def test_more_data_moves_nobody_to_the_other_side(count):
+    files = [f"clip {number}.wav" for number in range(200)]
+    held = splits.held_out(files[:count], 0.3)
+    if len(held) > 2:
+        assert held == splits.held_out(files, 0.3) & set(files[:count])
+
+
+def test_speakers_are_held_out_whole_or_not_at_all():
+    assert splits.held_out(["one"] * 500 + ["other"] * 500, 0.01) == set()  # half is too much
+    assert len(splits.held_out((f"speaker {n % 10}" for n in range(100)), 0.001)) == 1
+
+
+def pieces(archive: Path, said: list[str | None]) -> list[Item]:
+    """A clip for each of these splits."""
+    path = str(archive / "podcast/outro.flac")
+    return [
+        Item(path, captions={"fine": (f"f{n}",)}, split=split, start_s=0.0, end_s=1 + n / 100)
+        for n, split in enumerate(said)
+    ]
+
+
+@pytest.mark.parametrize("clips", [6, 10, 12])
+def test_a_small_set_without_splits_has_dev_clips(monkeypatch, sample_archive, clips):
+    for draw in range(10):
+        items = [
+            replace(item, speaker=f"speaker {draw}-{number}")
+            for number, item in enumerate(pieces(sample_archive, [None] * clips))
+        ]
+        data = collect(dataset(monkeypatch, items), stage=1)
+        assert len(data.dev) >= 2 and len(data.train) >= 2
+        assert data.summary["without_split"] == 0
+
+
+def test_clips_without_a_split_among_others_are_counted(monkeypatch, sample_archive):
+    items = pieces(sample_archive, ["train", "dev", "dev", None, None, None])
+    summary = collect(dataset(monkeypatch, items), stage=1).summary
+    assert (summary["train_clips"], summary["dev_clips"], summary["without_split"]) == (4, 2, 3)
+
+
+def test_a_dev_split_of_another_name_is_not_passed_over(monkeypatch, sample_archive):
+    items = pieces(sample_archive, ["train", "train", "Validation", "Validation", "test"])
+    options = dataset(monkeypatch, items)
+    with pytest.raises(InputError, match=r"no split 'dev' among .*Say dev_split: Validation"):
+        collect(options, stage=1)
+    assert len(collect(replace(options, dev_split="Validation"), stage=1).dev) == 2
+    assert len(collect(replace(options, dev_split="none"), stage=1).dev) == 0
 
 
 def test_nothing_to_learn_from_is_an_error_with_reasons(monkeypatch):

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
@@ -22,7 +24,7 @@ from clsp.checkpoint import ASSETS
 from clsp.config import CLSPConfig
 from clsp.errors import CheckpointMismatch, InputError, TrainingCollapsed
 from clsp.model import CLSPModel
-from clsp.training import checkpoints, contrastive, optimise, parallel, start
+from clsp.training import checkpoints, contrastive, optimise, parallel, splits, start
 from clsp.training.batches import Batches, Example, plan
 from clsp.training.options import ModelOptions, TrainOptions, parse
 from clsp.training.trainer import Trainer
@@ -180,6 +182,59 @@ def test_a_plan_uses_every_clip_once_buckets_by_length_and_depends_on_seed_and_e
     assert not same(plan(durations, options, epoch=1))
     assert not same(plan(durations, replace(options, seed=1), epoch=0))
     assert all(len(b) % 4 == 0 for b in plan(durations, options, 0, multiple_of=4))
+
+
+SIZES = st.one_of(
+    st.just({}),
+    st.builds(lambda clips: {"batch_clips": clips}, st.integers(4, 40)),
+    st.builds(lambda seconds: {"batch_s": float(seconds)}, st.integers(5, 200)),
+)
+
+
+@given(st.integers(4, 150), SIZES, st.sampled_from([1, 2, 3, 4]), st.integers(0, 1_000))
+def test_every_clip_has_its_turn_and_meets_others_in_a_set_of_any_size(count, sizes, many, seed):
+    durations = np.random.default_rng(seed).uniform(0.5, 12, count)
+    options = TrainOptions(seed=seed, **sizes)
+    epochs = [plan(durations, options, epoch, multiple_of=many) for epoch in range(40)]
+    least = max(2, many)
+    for batches in epochs:
+        taken = np.concatenate(batches)
+        assert len(set(taken)) == len(taken)
+        assert all(len(batch) >= least and len(batch) % many == 0 for batch in batches)
+        for batch in batches if "batch_s" in sizes else []:
+            padded = len(batch) * min(durations[batch].max(), 10)
+            assert len(batch) == least or padded <= sizes["batch_s"] + 1e-9
+    assert len(set(np.concatenate([clip for batches in epochs for clip in batches]))) == count
+    different = {frozenset(batch.tolist()) for batches in epochs for batch in batches}
+    if len(epochs[0]) > 1 or len(epochs[0][0]) < count:
+        assert len(different) > len(epochs[0])
+
+
+def test_a_clip_of_a_small_set_is_not_always_compared_with_the_same():
+    durations = np.random.default_rng(1).uniform(1, 9.5, 96)  # three batches
+    met = np.eye(96, dtype=bool)
+    for epoch in range(20):
+        for batch in plan(durations, TrainOptions(), epoch):
+            met[np.ix_(batch, batch)] = True
+    assert met.mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes", "most"),
+    [
+        (320, {}, 1.25),
+        (1_500, {}, 1.06),
+        (60, {"batch_s": 60.0}, 1.3),
+        (320, {"batch_s": 100.0}, 1.15),
+    ],
+)
+def test_padding_stays_small_and_no_batch_is_a_small_rest(count, sizes, most):
+    durations = np.random.default_rng(1).uniform(1, 9.5, count)
+    batches = [b for epoch in range(10) for b in plan(durations, TrainOptions(**sizes), epoch)]
+    padded = [len(b) * durations[b].max() for b in batches]
+    assert sum(padded) < most * sum(durations[b].sum() for b in batches)
+    if "batch_s" in sizes:
+        assert min(padded) > sizes["batch_s"] / 3
 
 
 def test_too_few_clips_for_a_batch_is_an_error():
@@ -400,6 +455,54 @@ def test_bf16_keeps_weights_in_fp32_and_learns_about_the_same(tmp_path):
     made = trainer(tmp_path / "bf16", replace(FEW, precision="bf16"))
     assert made.run()["best"]["loss"] == pytest.approx(plain["best"]["loss"], rel=0.05)
     assert {value.dtype for value in made.model.parameters()} == {torch.float32}
+
+
+def test_bf16_is_for_the_encoders_and_dev_clips_are_compared_in_fp32(tmp_path, monkeypatch):
+    """Vectors stand in for what encoders give, all close together, as a young model's are: in bf16
+    the cosines would be the same number, and ties count as wrong."""
+    made = trainer(tmp_path, replace(FEW, precision="bf16"), dev=examples(40))
+    close = unit(40, 64) + 30 * unit(1, 64)
+    inner = made.model.model
+    heard, read, products = iter(close.split(32)), iter([close]), []
+
+    def encoder(vectors: object) -> object:
+        def encode(*given: torch.Tensor) -> torch.Tensor:
+            products.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+            return next(vectors)
+
+        return encode
+
+    monkeypatch.setattr(inner, "pooled_audio", encoder(heard))
+    monkeypatch.setattr(inner, "text_pooled", encoder(read))  # in the order that clips are heard
+    for head in ("audio_head", "text_head"):
+        monkeypatch.setattr(inner, head, partial(nn.functional.normalize, dim=-1))
+    assert made.evaluate()["recall_at_1"] == 1
+    assert set(products) == {torch.bfloat16}
+
+
+def test_the_best_is_the_best_among_as_many_dev_clips(tmp_path):
+    trainer(tmp_path, replace(FEW, eval_clips=12), dev=examples(12)).run()
+    with pytest.raises(InputError, match="eval_clips was 12, is 4"):
+        trainer(tmp_path, replace(FEW, eval_clips=4, steps=6), dev=examples(12)).run()
+
+
+def test_dev_clips_are_not_the_first_of_a_list_and_stay_as_data_grows(tmp_path):
+    dev = [replace(one, name=f"speaker {n // 10}/{n}") for n, one in enumerate(examples(40))]
+    made = trainer(tmp_path, replace(FEW, eval_clips=12), dev=dev)
+    names = [one.name for one in made.dev]
+    assert len(names) == 12 and names == [one.name for one in dev if one.name in names]
+    assert len({name.split("/")[0] for name in names}) > 2
+    assert names == [
+        one.name for one in trainer(tmp_path, made.options, dev=made.dev + dev[:0]).dev
+    ]
+    more = [dev[number].name for number in splits.draw([one.name for one in dev], 13)]
+    assert len(set(more) - set(names)) == 1
+
+
+@pytest.mark.parametrize(("learnt", "measured"), [(1, 4), (12, 1)])
+def test_too_few_clips_on_a_side_is_an_error_that_names_the_options(tmp_path, learnt, measured):
+    with pytest.raises(InputError, match=rf"{learnt} clips .* {measured} dev .*dev_share"):
+        trainer(tmp_path, data=examples(learnt), dev=examples(measured))
 
 
 def test_without_a_dev_set_the_folder_holds_the_last_weights(tmp_path):
