@@ -181,10 +181,8 @@ def _common(
     seed: int,
     device: str,
 ) -> dict[str, Any]:
-    truths = {"true": True, "false": False}
-    options: dict[str, Any] = {
-        name.replace("-", "_"): truths.get(value.lower(), value)
-        for name, value in _pairs(reader, "reader", "NAME=VALUE")
+    options: dict[str, Any] = {  # as text: the reader knows the types
+        name.replace("-", "_"): value for name, value in _pairs(reader, "reader", "NAME=VALUE")
     }
     if column:
         options["columns"] = dict(_pairs(column, "column", "NAME=MEANING"))
@@ -208,5 +206,8 @@ def _run(given: dict[str, Any], lake: str | None, flow: bool, json: bool) -> Non
 
     result = watched({k: v for k, v in given.items() if v is not None}, lake, flow, not json)
     if json:
-        return print_json(result)
-    show(result, lake)
+        print_json(result)
+    else:
+        show(result, lake)
+    if result["n_failed"] == result["n"]:  # shown, with why; but nothing was measured
+        raise typer.Exit(3)  # as for an error that trying again will not cure

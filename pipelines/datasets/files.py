@@ -1,4 +1,4 @@
-"""What the readers share: local paths, lines of JSON, items in order.
+"""What the readers share: local paths, lines of JSON, single values, items in order.
 
 It knows no data set. A line or value that cannot be used raises InputError, which the readers turn
 into a `Skipped`.
@@ -10,6 +10,7 @@ import math
 import os
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipelines.datasets.items import Dataset, Item, Skipped
 from pipelines.redaction import redacted
 
 NO_FILE = "no such file"
+NAMED = 5  # lines listed in a reason; all are counted
 
 
 def local_folder(root: str | Path, expected: str) -> Path:
@@ -81,6 +83,30 @@ def in_order(name: str, found: Iterable[Item | Skipped], where: str) -> Dataset:
     return Dataset(name, tuple(items), tuple(skipped))
 
 
+@dataclass
+class LeftOut:
+    """Single values left out of lines that are used all the same; each name is told once."""
+
+    reasons: dict[str, Skipped] = field(default_factory=dict)  # the first of each name
+    lines: dict[str, list[str]] = field(default_factory=dict)  # of the others
+
+    def add(self, name: str, where: str, reason: str) -> None:
+        """where: FILE:LINE."""
+        if name in self.reasons:
+            self.lines[name].append(where.rpartition(":")[2])
+        else:
+            self.reasons[name] = Skipped(where, reason)
+            self.lines[name] = []
+
+    def told(self) -> Iterator[Skipped]:
+        for name, first in self.reasons.items():
+            reason = f"{first.reason}. The rest of the line is used"
+            if lines := self.lines[name]:
+                more = ", ..." if len(lines) > NAMED else ""
+                reason += f"; {len(lines)} more such: {', '.join(lines[:NAMED])}{more}"
+            yield Skipped(first.uri, reason)
+
+
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """("FILE:LINE", value) for every line that is not blank; a `Skipped` for a value where the
     line is not JSON. `.gz` is unpacked; where that breaks off, the last value is a `Skipped`.
@@ -117,6 +143,17 @@ def texts(value: Any, what: str) -> tuple[str, ...]:
     """One text or a list of them; blank ones are left out."""
     values = value if isinstance(value, list) else [value]
     return tuple(found for each in values if (found := text(each, what)))
+
+
+def label(value: Any, what: str) -> str | None:
+    """A class's name. Numbers and truth values are written out: 1, 0.5, true."""
+    if isinstance(value, list | dict):
+        raise InputError(f"{what} is {brief(value)}: expected one class")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return None if value != value else f"{value:.15g}"
+    return text(value if value is None else str(value), what)
 
 
 def number(value: Any, what: str) -> float | None:

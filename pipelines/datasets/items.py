@@ -28,7 +28,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file or line that gave no item, and why."""
+    """A file or line that gave no item, or a value or column left out of items, and why."""
 
     uri: str
     reason: str

@@ -10,14 +10,13 @@ name:
     style and rating                                       a description and how well it fits
     any other                                              a label; blank where it is not known
 
-Rows of the same clip become one item: captions add up, ratings of one style are averaged, and a row
-that contradicts an earlier one is skipped. Knows nothing of what the labels mean.
+Rows of the same clip become one item: captions add up, and ratings of one style are averaged. Where
+a label, speaker or split contradicts an earlier row's, the earlier stays, and that is told. Knows
+nothing of what the labels mean, and of formats only that there are rows.
 """
 
-import csv
-import json
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,11 @@ from clsp.errors import InputError
 from pipelines.archive import is_remote
 from pipelines.datasets.files import (
     NO_FILE,
+    LeftOut,
     brief,
     in_order,
     is_file,
-    json_lines,
+    label,
     local_file,
     number,
     shown,
@@ -38,6 +38,7 @@ from pipelines.datasets.files import (
     texts,
 )
 from pipelines.datasets.items import Dataset, Item, Skipped
+from pipelines.datasets.rows import SUFFIXES, Unread, rows
 
 FILE = ("file", "path", "uri", "audio")
 CAPTIONS = {
@@ -51,7 +52,7 @@ CAPTIONS = {
 }
 OTHERS = ("speaker", "split", "start_s", "end_s", "style", "rating")
 IGNORE = "ignore"
-SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".jsonl.gz", ".json")
+IGNORED = "A column that says nothing of a clip can be left out: --column NAME=ignore"
 Row = dict[str, Any]
 
 
@@ -66,19 +67,35 @@ def read(root: str | Path, *, columns: Mapping[str, str] | None = None) -> Datas
     clips: dict[tuple[str, float | None, float | None], _Clip] = {}
     skipped: list[Skipped] = []
     seen: set[str] = set()
-    for where, row in _rows(path):
+    unread: dict[str, str] = {}
+    left_out = LeftOut()
+    for where, row in rows(path):
         if isinstance(row, Skipped):
             skipped.append(row)
+            continue
+        if isinstance(row, Unread):
+            unread[row.column] = row.type
             continue
         try:
             if not isinstance(row, dict):
                 raise InputError(f"{brief(row)}: expected an object")
             seen.update(row)
             item = _item(_rename(row, renamed), path.parent)
-            clips.setdefault((item.uri, item.start_s, item.end_s), _Clip(item.uri)).add(item)
+            clip = clips.setdefault((item.uri, item.start_s, item.end_s), _Clip(item.uri))
+            clip.add(item, where, left_out)
         except InputError as error:
             skipped.append(Skipped(where, str(error)))
-    _check_columns(path, seen, renamed)
+    _check_columns(path, seen, unread, renamed)
+    skipped += [
+        Skipped(
+            shown(path),
+            f"column {brief(name)} of type {type_} is not read: expected text, numbers or lists of "
+            f"text. {IGNORED}",
+        )
+        for name, type_ in unread.items()
+        if renamed.get(name) != IGNORE
+    ]
+    skipped += left_out.told()
     found = [
         clip.item()
         if is_remote(clip.uri) or is_file(Path(clip.uri))
@@ -88,18 +105,21 @@ def read(root: str | Path, *, columns: Mapping[str, str] | None = None) -> Datas
     return in_order(path.name.split(".")[0], [*found, *skipped], f"{path}: no row in it")
 
 
-def _check_columns(path: Path, seen: set[str], renamed: dict[str, str]) -> None:
-    if not seen:
+def _check_columns(
+    path: Path, seen: set[str], unread: Mapping[str, str], renamed: Mapping[str, str]
+) -> None:
+    if not seen and not unread:
         return
-    if unknown := sorted(set(renamed) - seen):
-        raise InputError(f"{path} has no column {unknown}: it has {sorted(seen)}")
+    if unknown := sorted(set(renamed) - seen - set(unread)):
+        raise InputError(f"{path} has no column {unknown}: it has {sorted({*seen, *unread})}")
     names = [name for column in seen if (name := renamed.get(column, column)) != IGNORE]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{path} would have several columns {twice}: rename or ignore others")
     if not set(names) & set(FILE):
+        not_read = "".join(f"; {n!r}, of type {type_}, is not read" for n, type_ in unread.items())
         raise InputError(
-            f"{path} has the columns {sorted(seen)}: expected one of {FILE}. Say which column has "
-            'the files: columns={"NAME": "file"}'
+            f"{path} has the columns {sorted(seen)}{not_read}: expected one of {FILE}, as text. "
+            "Say which column has the files: --column NAME=file (in Python, columns)"
         )
 
 
@@ -118,8 +138,8 @@ def _item(row: Row, folder: Path) -> Item:
         if kind := CAPTIONS.get(name):
             if wordings := texts(value, name):
                 captions[kind] = (*captions.get(kind, ()), *wordings)
-        elif name not in (*FILE, *OTHERS, IGNORE) and (label := _label(value, name)):
-            labels[text(name, "a column's name") or "label"] = label
+        elif name not in (*FILE, *OTHERS, IGNORE) and (found := _label(value, name)):
+            labels[text(name, "a column's name") or "label"] = found
     style, rating = text(row.get("style"), "style"), number(row.get("rating"), "rating")
     if (style is None) != (rating is None):
         raise InputError(f"style {style!r} with rating {rating}: expected both or neither")
@@ -138,17 +158,10 @@ def _item(row: Row, folder: Path) -> Item:
 
 
 def _label(value: Any, name: str) -> str | None:
-    """A class's name. Numbers and truth values are written out: 1, 0.5, true."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return None if value != value else f"{value:.15g}"
-    if isinstance(value, list | dict):
-        raise InputError(
-            f"{name} is {brief(value)}: expected one class. Leave such a column out with "
-            f'columns={{"{name}": "ignore"}}'
-        )
-    return text(value if value is None else str(value), name)
+    try:
+        return label(value, name)
+    except InputError as error:
+        raise InputError(f"{error}. Leave such a column out: --column {name}=ignore") from error
 
 
 @dataclass
@@ -157,18 +170,19 @@ class _Clip:
 
     uri: str
     rows: list[Item] = field(default_factory=list)
-    said: dict[str, str] = field(default_factory=dict)  # labels; speaker and split as columns
+    labels: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)  # speaker and split
 
-    def add(self, row: Item) -> None:
-        says = {f"label {name}": value for name, value in row.labels.items()}
-        says |= {"speaker": row.speaker} if row.speaker else {}
-        says |= {"split": row.split} if row.split else {}
-        for name, value in says.items():
-            if (earlier := self.said.get(name, value)) != value:
-                raise InputError(
-                    f"{name} is {value!r}: an earlier row of this clip has {earlier!r}"
-                )
-        self.said |= says
+    def add(self, row: Item, where: str, left_out: LeftOut) -> None:
+        """What contradicts an earlier row is left out: no more of the row than that."""
+        columns = {"speaker": row.speaker, "split": row.split}
+        both = ("label ", self.labels, row.labels), ("", self.columns, columns)
+        for prefix, said, says in both:
+            for name, value in says.items():
+                if value is None or (earlier := said.setdefault(name, value)) == value:
+                    continue
+                told = f"{prefix}{name} is {value!r}: an earlier row of this clip has {earlier!r}"
+                left_out.add(prefix + name, where, f"{told}, which stays. {IGNORED}")
         self.rows.append(row)
 
     def item(self) -> Item:
@@ -181,79 +195,11 @@ class _Clip:
                 ratings.setdefault(style, []).append(rating)
         return Item(
             uri=self.uri,
-            labels={name: value for row in self.rows for name, value in row.labels.items()},
+            labels=self.labels,
             captions={kind: tuple(wordings) for kind, wordings in captions.items()},
             ratings={style: statistics.fmean(given) for style, given in ratings.items()},
-            speaker=self.said.get("speaker"),
-            split=self.said.get("split"),
+            speaker=self.columns.get("speaker"),
+            split=self.columns.get("split"),
             start_s=self.rows[0].start_s,
             end_s=self.rows[0].end_s,
         )
-
-
-# --- formats -----------------------------------------------------------------------------------
-
-
-def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """("FILE:LINE", row) or, for a line that is none, ("FILE:LINE", Skipped)."""
-    name = path.name.lower()
-    if name.endswith((".csv", ".tsv")):
-        return _csv(path, "\t" if name.endswith(".tsv") else ",")
-    if name.endswith((".jsonl", ".jsonl.gz")):
-        return json_lines(path)
-    if name.endswith(".json"):
-        return _json(path)
-    if name.endswith(".parquet"):
-        return _parquet(path)
-    raise InputError(f"{path} is no table that can be read: expected one of {', '.join(SUFFIXES)}")
-
-
-def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file, delimiter=delimiter)
-            header = [name.strip() for name in next(lines, [])]
-            if len(set(header)) < len(header):
-                raise InputError(f"{path} has the columns {header}: expected each name once")
-            for cells in lines:
-                where = f"{shown(path)}:{lines.line_num}"
-                if len(cells) == len(header):
-                    yield where, dict(zip(header, cells, strict=True))
-                elif cells:
-                    reason = f"{len(cells)} cells: expected {len(header)}, as in the header"
-                    yield where, Skipped(where, reason)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}): expected a table in UTF-8") from error
-
-
-def _json(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read ({error}): expected JSON in UTF-8") from error
-    if not isinstance(rows, list):
-        raise InputError(f"{path} holds {brief(rows)}: expected a list of objects")
-    for index, row in enumerate(rows, 1):
-        yield f"{shown(path)}:{index}", row
-
-
-def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    """Columns of bytes and structs, such as embedded audio, are not read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            plain = [
-                column.name
-                for column in file.schema_arrow
-                if not pa.types.is_nested(column.type) or pa.types.is_list(column.type)
-                if not pa.types.is_binary(column.type) and not pa.types.is_large_binary(column.type)
-            ]
-            index = 0
-            for batch in file.iter_batches(columns=plain):
-                for row in batch.to_pylist():
-                    index += 1
-                    yield f"{shown(path)}:{index}", row
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read ({error}): expected Parquet") from error

@@ -5,7 +5,6 @@ row that names no file is refused, with its line. Text in CSV may hold bytes tha
 local file names do. Knows nothing of where files are.
 """
 
-import csv
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from clsp.errors import InputError
 from pipelines.datasets.files import brief, json_lines
 from pipelines.datasets.items import Skipped
+from pipelines.datasets.rows import cells_of
 from pipelines.errors import FailureKind
 from pipelines.sources.rows import FILE, Row, Rows, refused
 
@@ -25,7 +25,7 @@ def rows(path: Path, called: str) -> Rows:
     it is no such list, here or while reading."""
     name = called.lower()
     if name.endswith((".csv", ".tsv")):
-        read = partial(_csv, path, called, "\t" if name.endswith(".tsv") else ",")
+        read = partial(_text, path, called, name.endswith(".tsv"))
     elif name.endswith(".parquet"):
         read = partial(_parquet, path, called)
     elif name.endswith((".jsonl", ".jsonl.gz")):
@@ -61,22 +61,26 @@ def _require_column(columns: list[str], called: str) -> None:
         )
 
 
-def _csv(path: Path, called: str, delimiter: str) -> Iterator[Row]:
+def _text(path: Path, called: str, tabs: bool) -> Iterator[Row]:
     try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            lines = csv.reader(file, delimiter=delimiter)
-            header = [name.strip() for name in next(lines, [])]
-            if len(set(header)) < len(header):
-                raise InputError(f"{called} has the columns {brief(header)}: expected each once")
-            _require_column(header, called)
-            for cells in lines:
-                where = f"{called}:{lines.line_num}"
-                if len(cells) == len(header):
-                    yield row(dict(zip(header, cells, strict=True)), where)
-                elif cells:
-                    reason = f"{len(cells)} cells: expected {len(header)}, as in the header"
-                    yield refused(where, FailureKind.UNREADABLE, reason, {})
-    except (OSError, csv.Error) as error:
+        lines = cells_of(path, called, tabs, "surrogateescape")
+        _, first = next(lines, (1, []))
+        if isinstance(first, str):
+            raise InputError(f"{called} has no header: {first}")
+        header = [name.strip() for name in first]
+        if len(set(header)) < len(header):
+            raise InputError(f"{called} has the columns {brief(header)}: expected each once")
+        _require_column(header, called)
+        for line, cells in lines:
+            where = f"{called}:{line}"
+            if isinstance(cells, str):
+                yield refused(where, FailureKind.UNREADABLE, cells, {})
+            elif len(cells) == len(header):
+                yield row(dict(zip(header, cells, strict=True)), where)
+            else:
+                reason = f"{len(cells)} cells: expected {len(header)}, as in the header"
+                yield refused(where, FailureKind.UNREADABLE, reason, {})
+    except OSError as error:
         raise InputError(f"{called} cannot be read ({error}): expected a table of text") from error
 
 

@@ -6,6 +6,7 @@ Trees have the published names and empty files: no reader opens audio.
 import csv
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,47 @@ def test_an_unknown_kind_names_the_known_ones(tmp_path: Path) -> None:
 def test_an_unknown_option_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no option \['song'\]: it has songs"):
         read("ravdess", tmp_path, song=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "clips"),
+    [
+        *((no, 1) for no in (False, "no", "No", "false", " FALSE ", "0", 0)),
+        *((yes, 2) for yes in (True, "yes", "YES", "true", "1", 1)),
+    ],
+)
+def test_no_in_any_writing_means_no(value: object, clips: int, tmp_path: Path) -> None:
+    touch(tmp_path, "03-01-01-01-01-01-01.wav", "03-02-01-01-01-01-01.wav")
+    assert len(read("ravdess", tmp_path, songs=value).items) == clips
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "value", "expected"),
+    [
+        ("ravdess", "songs", "maybe", "true or false"),
+        ("ravdess", "songs", 2, "true or false"),
+        ("ravdess", "songs", None, "true or false"),
+        ("iemocap", "merge_excited", ["no"], "true or false"),
+        ("lhotse", "audio_root", 7, "str or Path"),
+        ("crema-d", "demographics", True, "str or Path"),
+        ("table", "columns", "wav=file", "Mapping"),
+        ("table", "columns", {"wav": 1}, "both text"),
+    ],
+)
+def test_an_option_of_another_type_is_told_with_what_was_expected(
+    kind: str, option: str, value: object, expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=rf"option {option} of {kind} .*expected .*{expected}"):
+        read(kind, tmp_path, **{option: value})
+
+
+@given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6)))
+def test_whatever_is_no_truth_value_is_refused(value: object) -> None:
+    said = str(value).strip().lower()
+    with pytest.raises(InputError) as told:  # the root is not there, at the latest
+        read("ravdess", "/nowhere", songs=value)
+    truth = said in ("true", "yes", "1", "false", "no", "0")
+    assert ("no folder" if truth else "expected true or false") in str(told.value)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -401,6 +443,121 @@ def test_a_folder_of_manifests_is_read_whole(tmp_path: Path) -> None:
     assert splits == {"a.wav": "train", "b.wav": "dev"}
 
 
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("cuts_train.jsonl", "train"),
+        ("cuts_validation.jsonl", "validation"),
+        ("val-cuts.jsonl.gz", "val"),
+        ("Valid.jsonl", "valid"),
+        ("cuts.eval2.jsonl", "eval"),
+        ("paraspeechcaps_cuts_holdout.jsonl.gz", "holdout"),
+        ("fcaps-test.jsonl", "test"),
+        ("x-train_base.jsonl", "train"),
+        ("latest_contest.jsonl", None),
+        ("validated-intervals.jsonl", None),
+        ("devices_evaluator_trained.jsonl", None),
+        ("entraînétest.jsonl", None),
+        ("cuts_évalué.jsonl", None),
+    ],
+)
+def test_a_split_is_a_whole_word_of_the_manifest_s_name(
+    name: str, split: str | None, tmp_path: Path
+) -> None:
+    touch(tmp_path, "a.wav")
+    [item] = read("lhotse", manifest(tmp_path / name, cut("a.wav"))).items
+    assert item.split == split
+
+
+around = st.text("xéß_-. 1", max_size=4)
+
+
+@given(st.sampled_from(lhotse.SPLITS), around, around)
+def test_a_split_s_name_within_a_word_is_none(word: str, before: str, after: str) -> None:
+    found = lhotse.SPLIT.search(f"{before}{word}{after}")
+    alone = not before[-1:].isalpha() and not after[:1].isalpha()
+    assert (found and found[1]) == (word if alone else None)
+
+
+def test_of_a_manifest_and_its_packed_copy_one_is_read_and_the_other_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "b.wav")
+    manifest(tmp_path / "x.jsonl", cut("a.wav", id="1"))
+    manifest(tmp_path / "x.jsonl.gz", cut("a.wav", id="1"), cut("b.wav", id="2"))
+    dataset = read("lhotse", tmp_path)
+    assert [Path(item.uri).name for item in dataset.items] == ["a.wav"]
+    [skipped] = dataset.skipped
+    assert skipped.uri == str(tmp_path / "x.jsonl.gz")
+    assert "x.jsonl beside it is read" in skipped.reason
+
+
+def test_a_cut_that_comes_twice_is_told_and_read_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "b.wav")
+    cuts = [
+        cut("a.wav", id="1"),
+        cut("b.wav", id="1"),  # other audio
+        cut("a.wav", id="1", start=1.0, duration=2.0),  # another part of it
+        cut("a.wav", id="2"),
+        cut("a.wav", id=None),
+        cut("a.wav", id=None),  # nobody knows whether it is the same
+    ]
+    manifest(tmp_path / "x.jsonl", *cuts)
+    manifest(tmp_path / "y.jsonl", cut("a.wav", id="3"), cut("a.wav", id="1"))
+    manifest(tmp_path / "y-test.jsonl", cut("a.wav", id="1"))  # of a split: read, too
+    dataset = read("lhotse", tmp_path)
+    assert len(dataset.items) == len(cuts) + 2
+    [skipped] = dataset.skipped
+    assert skipped.uri == f"{tmp_path / 'y.jsonl'}:2"
+    assert f"'1' of the same audio is in {tmp_path / 'x.jsonl'}:1" in skipped.reason
+
+
+def stereo(channel: Any, **changes: Any) -> dict[str, Any]:
+    source = {"type": "file", "channels": [0, 1], "source": "a.wav"}
+    recording = {**cut()["recording"], "sources": [source], "channel_ids": [0, 1]}
+    return cut(recording=recording, channel=channel, **changes)
+
+
+@pytest.mark.parametrize("channel", [0, 1, [1], 2, "0", {}])
+def test_a_cut_of_one_channel_of_several_is_not_taken_for_their_mean(
+    channel: Any, tmp_path: Path
+) -> None:
+    touch(tmp_path, "a.wav")
+    both = stereo([0, 1], id="both", type="MultiCut")
+    dataset = read("lhotse", manifest(tmp_path / "c.jsonl", both, stereo(channel)))
+    assert len(dataset.items) == 1
+    [skipped] = dataset.skipped
+    assert "recording with channels [0, 1]: all are averaged here" in skipped.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [(3, "3"), (187.25, "187.25"), (0, "0"), (True, "true"), (float("nan"), None), ("", None)],
+)
+def test_a_number_is_a_label_like_any_other(value: Any, label: str | None, tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    custom = {"long_captions": ["L."], "pitch": value}
+    path = manifest(tmp_path / "c.jsonl", cut("a.wav", supervisions=[{"custom": custom}]))
+    [item] = read("lhotse", path).items
+    assert (item.labels.get("pitch"), item.captions) == (label, {"fine": ("L.",)})
+
+
+def test_a_label_that_is_no_class_is_left_out_and_told_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    given = [{"mean": 187}, "high", ["low", "high"], [1], *[{"mean": 1}] * 7]
+    cuts = [
+        cut("a.wav", id=number, supervisions=[{"speaker": 7, "custom": {"long_captions": ["L."],
+                                                                        "pitch": pitch}}])
+        for number, pitch in enumerate(given)
+    ]  # fmt: skip
+    dataset = read("lhotse", path := manifest(tmp_path / "c.jsonl", *cuts))
+    assert len(dataset.items) == len(cuts)
+    assert {(item.speaker, item.captions["fine"]) for item in dataset.items} == {("7", ("L.",))}
+    assert [item.labels for item in dataset.items if item.labels] == [{"pitch": "high"}]
+    [skipped] = dataset.skipped
+    assert skipped.uri == f"{path}:1"
+    assert "pitch is {'mean': 187}: expected one class" in skipped.reason
+    assert skipped.reason.endswith("The rest of the line is used; 9 more such: 3, 4, 5, 6, 7, ...")
+
+
 def test_a_manifest_cut_short_keeps_what_came_before_and_says_so(tmp_path: Path) -> None:
     touch(tmp_path, "a.wav")
     path = manifest(tmp_path / "cuts.jsonl.gz", *[cut("a.wav", id=str(n)) for n in range(999)])
@@ -454,7 +611,12 @@ def test_whatever_the_lines_every_one_is_an_item_or_skipped(
     data = b"\n".join(lines)
     path.write_bytes(gzip.compress(data) if gz else data)
     found = list(lhotse.stream(path))
-    assert len(found) == sum(bool(line.strip()) for line in lines)
+    of_a_part = [
+        each
+        for each in found
+        if isinstance(each, Skipped) and "The rest of the line is used" in each.reason
+    ]
+    assert len(found) - len(of_a_part) == sum(bool(line.strip()) for line in lines)
     for each in found:
         assert isinstance(each, Item | Skipped)
         repr(each).encode()  # and fit for a table
@@ -550,21 +712,59 @@ def test_ratings_of_one_clip_come_together_and_are_averaged(tmp_path: Path) -> N
     assert [skipped.uri for skipped in dataset.skipped] == [f"{path}:{n}" for n in (4, 5, 6)]
 
 
-def test_a_row_that_contradicts_an_earlier_one_is_skipped_and_leaves_no_trace(
+def test_of_a_row_that_contradicts_an_earlier_one_only_that_label_is_left_out(
     tmp_path: Path,
 ) -> None:
     touch(tmp_path, "a.wav")
     rows = [
-        {"file": "a.wav", "emotion": "sad", "caption": "First."},
+        {"file": "a.wav", "emotion": "sad", "caption": "First.", "split": "test"},
         {"file": "a.wav", "emotion": "happy", "caption": "Second.", "gender": "male"},
-        {"file": "a.wav", "emotion": "sad", "caption": ["First.", "Third."]},
+        {"file": "a.wav", "emotion": "sad", "caption": ["First.", "Third."], "split": "dev"},
     ]
-    dataset = read("table", write_table(tmp_path / "t.jsonl", rows))
+    dataset = read("table", path := write_table(tmp_path / "t.jsonl", rows))
     [item] = dataset.items
-    assert item.labels == {"emotion": "sad"}
-    assert item.captions == {"global": ("First.", "Third.")}
-    [skipped] = dataset.skipped
-    assert "label emotion is 'happy'" in skipped.reason and "'sad'" in skipped.reason
+    assert item.labels == {"emotion": "sad", "gender": "male"}
+    assert item.captions == {"global": ("First.", "Second.", "Third.")}
+    assert item.split == "test"
+    emotion, split = dataset.skipped
+    assert emotion.uri == f"{path}:2"
+    assert "label emotion is 'happy'" in emotion.reason and "'sad'" in emotion.reason
+    assert split.uri == f"{path}:3" and "split is 'dev'" in split.reason
+
+
+def test_a_column_that_differs_in_each_row_costs_no_rating(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "b.wav")
+    rows = [
+        {"file": file, "style": "warm", "rating": rating, "rater": f"r{rater}"}
+        for file, ratings in {"a.wav": (1, 5, 3), "b.wav": (1, 5, 4.5)}.items()
+        for rater, rating in enumerate(ratings)
+    ]
+    dataset = read("table", path := write_table(tmp_path / "ratings.csv", rows))
+    assert [item.ratings for item in dataset.items] == [{"warm": 3.0}, {"warm": 3.5}]
+    [skipped] = dataset.skipped  # once for the column
+    assert skipped.uri == f"{path}:3" and "3 more such: 4, 6, 7" in skipped.reason
+    assert read("table", path, columns={"rater": "ignore"}).skipped == ()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.floats(1, 5), st.sampled_from(["x", "y", "", "z"])),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_no_rating_is_lost_whatever_else_the_rows_say(
+    tmp_path_factory: pytest.TempPathFactory, given: list[tuple[str, float, str]]
+) -> None:
+    folder = touch(tmp_path_factory.mktemp("rated"), "a.wav", "b.wav")
+    rows = [
+        {"file": f"{clip}.wav", "style": "s", "rating": rating, "rater": rater, "split": rater}
+        for clip, rating, rater in given
+    ]
+    for clip, item in by_name(read("table", write_table(folder / "t.jsonl", rows))).items():
+        rated = [rating for name, rating, _ in given if name == clip]
+        assert item.ratings["s"] == pytest.approx(sum(rated) / len(rated))
 
 
 def test_lines_of_a_table_that_are_no_rows_are_skipped(tmp_path: Path) -> None:
@@ -603,7 +803,7 @@ def test_a_column_of_lists_says_how_to_leave_it_out(tmp_path: Path) -> None:
     touch(tmp_path, "a.wav")
     path = write_table(tmp_path / "t.parquet", [{"file": "a.wav", "tags": ["x", "y"]}])
     [skipped] = read("table", path).skipped
-    assert 'columns={"tags": "ignore"}' in skipped.reason
+    assert "--column tags=ignore" in skipped.reason
     assert read("table", path, columns={"tags": "ignore"}).items == (Item(str(tmp_path / "a.wav")),)
 
 
@@ -614,13 +814,76 @@ def test_urls_are_taken_as_they_are_and_numbers_are_classes_too(tmp_path: Path) 
     assert item.labels == {"stars": "5", "loud": "true"}
 
 
-def test_embedded_audio_in_parquet_is_not_read(tmp_path: Path) -> None:
+def test_embedded_audio_in_parquet_is_not_read_and_told(tmp_path: Path) -> None:
     touch(tmp_path, "a.wav")
-    rows = [
-        {"file": "a.wav", "audio": {"bytes": b"RIFF", "path": "x"}, "caption": ["One.", "Two."]}
+    audio = {"bytes": b"RIFF", "path": "x"}
+    rows = [{"file": "a.wav", "audio": audio, "caption": ["One.", "Two."]}]
+    path = write_table(tmp_path / "t.parquet", rows)
+    dataset = read("table", path)
+    expected = (Item(str(tmp_path / "a.wav"), captions={"global": ("One.", "Two.")}),)
+    assert dataset.items == expected
+    [skipped] = dataset.skipped
+    assert "column 'audio' of type struct<bytes: binary" in skipped.reason
+    assert read("table", path, columns={"audio": "ignore"}) == Dataset("t", expected)
+    path = write_table(tmp_path / "t.parquet", [{"audio": audio, "where": "a.wav"}])
+    with pytest.raises(InputError, match=r"'audio', of type struct<.*expected one of .*as text"):
+        read("table", path)
+
+
+TEXT_LISTS = {
+    "list": pa.list_(pa.string()),
+    "large_list": pa.large_list(pa.large_string()),
+    "fixed_size_list": pa.list_(pa.string(), 2),
+    "list_view": pa.list_view(pa.string_view()),
+    "large_list_view": pa.large_list_view(pa.string()),
+    "list of dictionary": pa.list_(pa.dictionary(pa.int32(), pa.string())),
+}
+
+
+@pytest.mark.parametrize("name", TEXT_LISTS)
+def test_captions_are_read_from_lists_of_any_kind(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "b.wav")
+    captions = pa.array([["One.", "Two."], ["Three.", "Four."]], TEXT_LISTS[name])
+    table = pa.table({"file": ["a.wav", "b.wav"], "long_captions": captions})
+    pq.write_table(table, path := tmp_path / "t.parquet")
+    dataset = read("table", path)
+    assert [item.captions["fine"] for item in dataset.items] == [
+        ("One.", "Two."),
+        ("Three.", "Four."),
     ]
-    [item] = read("table", write_table(tmp_path / "t.parquet", rows)).items
-    assert item == Item(str(tmp_path / "a.wav"), captions={"global": ("One.", "Two.")})
+    assert dataset.skipped == ()
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        (pa.struct({"text": pa.string()}), {"text": "Low."}),
+        (pa.list_(pa.float32(), 2), [0.5, 0.25]),
+        (pa.list_(pa.list_(pa.string())), [["Low."]]),
+        (pa.map_(pa.string(), pa.string()), [("en", "Low.")]),
+        (pa.binary(), b"Low."),
+        (pa.binary(4), b"Low."),
+        (pa.large_binary(), b"Low."),
+        (pa.binary_view(), b"Low."),
+    ],
+)
+@pytest.mark.parametrize("column", ["caption", "emotion", "file"])
+def test_a_column_of_a_type_that_cannot_be_read_is_told(
+    column: str, type_: pa.DataType, value: Any, tmp_path: Path
+) -> None:
+    touch(tmp_path, "a.wav")
+    known = {} if column == "file" else {"file": ["a.wav"]}
+    table = pa.table({**known, "gender": ["male"], column: pa.array([value], type_)})
+    pq.write_table(table, path := tmp_path / "t.parquet")
+    kind = str(type_).partition("<")[0]
+    if column == "file":
+        with pytest.raises(InputError, match=rf"'file', of type {re.escape(kind)}"):
+            read("table", path)
+        return
+    dataset = read("table", path)
+    assert [item.labels for item in dataset.items] == [{"gender": "male"}]
+    [skipped] = dataset.skipped
+    assert f"column {column!r} of type {kind}" in skipped.reason
 
 
 @settings(deadline=None)

@@ -23,8 +23,14 @@ from hypothesis import strategies as st
 
 from clsp.errors import InputError
 from flows.cli import SourceKind
-from pipelines.archive import FileEntry, open_local
-from pipelines.errors import ArchiveNotFound, FailureKind, RecordingError, SettingsError
+from pipelines.archive import EVERYTHING, FileEntry, open_local
+from pipelines.errors import (
+    ArchiveForbidden,
+    ArchiveNotFound,
+    FailureKind,
+    RecordingError,
+    SettingsError,
+)
 from pipelines.settings import TagSettings
 from pipelines.sources import KINDS, detect, list_source, webdataset
 from pipelines.sources.rows import METADATA_BYTES, metadata_text
@@ -112,6 +118,19 @@ ROWS = [
     {"uri": 'sub/it\'s "so" 100%.wav', "agent": "x,y", "score": ""},
     {"uri": "two\nlines.wav", "agent": "", "score": "2"},
 ]
+
+
+def test_a_quote_that_does_not_end_swallows_no_file(tmp_path):
+    for name in ("a.wav", "b.wav"):
+        sound(tmp_path / name)
+    (tmp_path / "l.csv").write_text('uri,said\na.wav,"Loud\nb.wav,\n')
+    with pytest.raises(InputError, match=r"l\.csv has a quote that begins in line 2 and runs on"):
+        listed(tmp_path / "l.csv")
+    (tmp_path / "l.tsv").write_text('uri\tsaid\na.wav\t"Loud\nb.wav\t\n')
+    found = listed(tmp_path / "l.tsv")
+    assert [(entry.uri, said(entry)) for entry in found] == [
+        ("a.wav", {"said": '"Loud'}), ("b.wav", {"said": ""}),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "jsonl.gz", "parquet"])
@@ -252,6 +271,30 @@ def test_patterns_choose_and_hidden_files_of_a_list_stay(tmp_path):
     assert len(listed(source)) == 3
     assert [e.uri for e in listed(source, include=["x/*"])] == ["x/a.wav", "x/b.mp3"]
     assert [e.uri for e in listed(source, exclude=["x"])] == [".hidden.wav"]
+
+
+def test_a_folder_that_may_not_be_entered_is_forbidden(tmp_path, monkeypatch):
+    def forbidding(self):  # as root every folder may be
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_file", forbidding)
+    with pytest.raises(ArchiveForbidden, match=r"Permission denied.*chmod"):
+        listed(tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_path_below_a_file_or_too_long_for_one_is_no_archive(tmp_path, kind):
+    sound(tmp_path / "a.wav")
+    for name in ("a.wav/wav.scp", "x" * 300):
+        with pytest.raises(ArchiveNotFound, match="no archive at"):
+            listed(tmp_path / name, kind)
+
+
+@pytest.mark.parametrize("name", ["source", "lake"])
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_source_or_lake_is_not_the_current_folder(name, value):
+    with pytest.raises(SettingsError, match=f"{name} '{value}'.*expected a path"):
+        TagSettings(**{"source": "calls", "lake": "lake", name: value})
 
 
 def _made(path: Path) -> Path:
@@ -551,6 +594,21 @@ def test_tars_of_a_folder_are_opened_only_when_asked_for(tmp_path, clips):
     assert [e.uri for e in listed(tmp_path / "x", "webdataset")] == members
     for pattern, expected in (("1.tar", members[2:]), ("*.flac", members[1::2])):
         assert [e.uri for e in listed(tmp_path / "x", "webdataset", include=[pattern])] == expected
+
+
+def test_hidden_tars_and_members_are_found_by_a_glob_with_a_dot(tmp_path, clips):
+    for name in ("x/.0.tar", "x/1.tar"):
+        _made(tmp_path / name)
+        write_tar(tmp_path / name, ("a.wav", clips[0]), (".b.wav", clips[1]))
+
+    def found(source: str, *include: str, **given: list[str]) -> list[str]:
+        return [e.uri for e in listed(tmp_path / source, "webdataset", include=include, **given)]
+
+    assert found("x") == found("x", exclude=["z"]) == found("x", "1.tar") == ["1.tar/a.wav"]
+    assert found("x", ".0.tar") == [".0.tar/a.wav", ".0.tar/.b.wav"]
+    assert len(found("x", *EVERYTHING)) == 4
+    assert found("x/1.tar") == ["1.tar/a.wav"]
+    assert len(found("x/1.tar", *EVERYTHING)) == len(found("x/.0.tar", *EVERYTHING)) == 2
 
 
 def test_unsafe_members_are_refused_and_told(tmp_path, clips):
