@@ -68,6 +68,13 @@ def show(result: dict[str, Any], lake: str | None) -> None:
         markup=False,
         soft_wrap=True,
     )
+    for question in asked:
+        others = [f"labelled {label} ({n})" for label, n in question["not_asked"].items()]
+        if question["unlabelled"]:
+            others.append(f"without a label ({question['unlabelled']})")
+        if others:
+            told = f"{question['name']}: not asked of clips {', '.join(others)}"
+            out.print(told, markup=False, soft_wrap=True)
     if len(asked) > MOST_TABLES:
         out.print("--json has recall, confusion and calibration of each question")
     for name, told in (("Could not be read", "failures"), ("Passed over", "skipped")):

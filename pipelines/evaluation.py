@@ -6,6 +6,7 @@ Undefined figures are None. Retrieval is in evaluation_retrieval.py. Knows no da
 nothing of lakes or terminals.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +20,7 @@ from pipelines.datasets.presets import Question
 from pipelines.errors import SettingsError
 
 MIN_RATED = 10  # clips with a rating for a style, to give that style its own figure
+NAMED = 3  # of what was passed over, in a message
 Published = Mapping[str, Mapping[str, float]]  # question -> metric -> figure, as ours is given
 Result = dict[str, Any]
 
@@ -49,7 +51,7 @@ def evaluate_zero_shot(
         found = sorted({f"{k}: {v}" for item in dataset.items for k, v in item.labels.items()})
         raise SettingsError(
             f"no clip of {dataset.name} has a label that is asked for ({wanted}); its labels are "
-            f"{', '.join(found[:40]) or 'none'}"
+            f"{', '.join(found[:40]) or 'none'}{passed_over(dataset)}"
         )
     clips = embed(asked, model, device, on_clip, precision)
     failed = _failed_items(asked, clips)
@@ -83,7 +85,10 @@ def evaluate_style(
 
     asked = [item for item in dataset.items if item.ratings]
     if not asked:
-        raise SettingsError(f"no clip of {dataset.name} has a rating (columns style and rating)")
+        raise SettingsError(
+            f"no clip of {dataset.name} has a rating (columns style and rating)"
+            f"{passed_over(dataset)}"
+        )
     clips = embed(asked, model, device, on_clip, precision)
     rated = [(i, style) for i, item in enumerate(clips.items) for style in item.ratings]
     styles = list(dict.fromkeys(style for _, style in rated))
@@ -159,6 +164,8 @@ def _answers(
     logits = scores.cosine.double().cpu().numpy() * clips.model.scale
     probability, odds = merged(logits, group, len(question.classes))
     answer = group[logits.argmax(1)]
+    best = np.stack([logits[:, group == g].max(1) for g in range(len(question.classes))], 1)
+    second, first = np.sort(best / clips.model.scale, axis=1)[:, -2:].T
     found = classification(
         truth,
         probability,
@@ -168,10 +175,11 @@ def _answers(
         resamples=resamples,
         seed=seed,
     )
-    others: dict[str, int] = {}
-    for item in dataset.items:
-        if (label := item.labels.get(question.label)) and _truth(item, question) is None:
-            others[label] = others.get(label, 0) + 1
+    labels = Counter(item.labels.get(question.label) or "" for item in dataset.items)
+    unlabelled = labels.pop("", 0)
+    others = {
+        label: n for label, n in labels.items() if question.counts_as(label) not in question.classes
+    }
     return {
         "name": question.name,
         "label": question.label,
@@ -182,13 +190,13 @@ def _answers(
         "n": found.n,
         "n_failed": sum(_truth(item, question) is not None for item in failed),
         "not_asked": others,
+        "unlabelled": unlabelled,
         "clusters": found.clusters,
         "resampled_by": "speaker" if found.by_speaker else "clip",
         **_figures(found, question.classes),
-        # Margins as the lake has them: where a min_margin could lie, and what it would cost.
+        # Margins as the lake has them, of classes: where a min_margin could lie, and its cost.
         "selective": [
-            asdict(kept)
-            for kept in selective(truth, answer, scores.margin.cpu().numpy(), len(question.classes))
+            asdict(kept) for kept in selective(truth, answer, first - second, len(question.classes))
         ],
         "published": dict(published or {}),
     }
@@ -236,6 +244,12 @@ def summary(
         "audio_s": clips.audio_s,
         "interval": {"confidence": CONFIDENCE, "resamples": resamples, "seed": seed},
     }
+
+
+def passed_over(dataset: Dataset) -> str:
+    """The end of a message about what a data set lacks: it may be in what could not be used."""
+    told = "; ".join(f"{skipped.uri}: {skipped.reason}" for skipped in dataset.skipped[:NAMED])
+    return f". Passed over: {len(dataset.skipped)}, such as {told}" if told else ""
 
 
 def left_out(dataset: Dataset, clips: Clips) -> Result:

@@ -13,7 +13,7 @@ from clsp.metrics import Bootstrap, Estimate, mean
 from pipelines.clips import OnClip, embed, ignore_clip
 from pipelines.datasets.items import Dataset, Item
 from pipelines.errors import SettingsError
-from pipelines.evaluation import Published, Result, left_out, summary
+from pipelines.evaluation import Published, Result, left_out, passed_over, summary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,20 +46,19 @@ def evaluate_retrieval(
     them. A text that several clips have is right for each. pool: among so many clips of different
     descriptions (`describe`; by default the text), the mean over `draws` draws; else among all.
     Intervals draw queries anew, with the candidates as they are. Raises SettingsError where there
-    are fewer than two captions.
+    are fewer than two captions; where no more than one clip or caption is left by those that could
+    not be read, there are no figures.
     """
+    which = slice(None) if all_texts else slice(1) if captions == "global" else slice(-1, None)
     asked = [item for item in dataset.items if item.captions.get(captions)]
-    if len({text for item in asked for text in item.captions[captions]}) < 2:
+    if len({text for item in asked for text in item.captions[captions][which]}) < 2:
         kinds = sorted({kind for item in dataset.items for kind in item.captions})
         raise SettingsError(
-            f"{dataset.name} has fewer than two different {captions!r} captions; it has captions "
-            f"of the kinds {kinds}"
+            f"{dataset.name} has fewer than two different {captions!r} captions to choose from; it "
+            f"has captions of the kinds {kinds}{passed_over(dataset)}"
         )
     clips = embed(asked, model, device, on_clip, precision)
-    chosen = [
-        texts if all_texts else (texts[:1] if captions == "global" else texts[-1:])
-        for texts in (item.captions[captions] for item in clips.items)
-    ]
+    chosen = [item.captions[captions][which] for item in clips.items]
     texts = list(dict.fromkeys(text for own in chosen for text in own))
     number = {text: i for i, text in enumerate(texts)}
     pairs = [(clip, number[text]) for clip, own in enumerate(chosen) for text in dict.fromkeys(own)]
@@ -69,7 +68,7 @@ def evaluate_retrieval(
             alike[text] = describe(clips.items[clip])
     speakers = [item.speaker for item in clips.items]
     metrics: dict[str, dict[str, Any]] = {direction: {} for direction in DIRECTIONS}
-    if pairs:
+    if len(texts) > 1 and len(clips.items) > 1:  # else whatever is asked for is found
         metrics = _retrieve(
             clips.audio(), clips.text(texts), pairs, alike, speakers, (pool, draws), resamples, seed
         )
@@ -114,9 +113,9 @@ def _retrieve(
     from clsp.retrieval import draws as drawn
 
     first = {text_: clip for clip, text_ in reversed(pairs)}
-    who = {
+    who: dict[str, list[str | None]] = {
         "audio_to_text": list(speakers),
-        "text_to_audio": [speakers[first[i]] for i in range(len(text))],
+        "text_to_audio": [speakers[first[i]] or f"clip {first[i]}" for i in range(len(text))],
     }
     # For each query: sums over draws of R@1, R@5, R@10 and average precision, and its draws.
     sums = {name: np.zeros((len(names), len(KS) + 1)) for name, names in who.items()}

@@ -16,9 +16,10 @@ import pyarrow as pa
 from pipelines import schemas
 from pipelines.clips import OnClip, ignore_clip
 from pipelines.datasets import KINDS, Dataset, Item, read
+from pipelines.datasets.catalogue import TRUTHS
 from pipelines.datasets.presets import PRESETS, PUBLISHED_RETRIEVAL, PUBLISHED_STYLE, Question
 from pipelines.errors import SettingsError
-from pipelines.evaluation import Result, evaluate_style, evaluate_zero_shot
+from pipelines.evaluation import Result, evaluate_style, evaluate_zero_shot, passed_over
 from pipelines.evaluation_retrieval import evaluate_retrieval
 from pipelines.lake import Lake
 from pipelines.settings import check_precision
@@ -130,7 +131,9 @@ def evaluate(settings: EvaluationSettings, on_clip: OnClip = ignore_clip) -> Res
         )
     elif settings.task == "retrieval":
         own = settings.preset in HELDOUT
-        paper = PUBLISHED_RETRIEVAL[settings.captions] if settings.preset == PSC else {}
+        other = settings.pool or settings.all_texts or settings.split not in (None, "test")
+        same = settings.preset == PSC and not other
+        paper = PUBLISHED_RETRIEVAL[settings.captions] if same else {}
         published = {direction: _shares(figures) for direction, figures in paper.items()}
         source = "arXiv 2601.03065, on ParaSpeechCaps' test clips" if published else ""
         result = evaluate_retrieval(
@@ -198,7 +201,9 @@ def _dataset(settings: EvaluationSettings) -> Dataset:
     items = tuple(item for item in dataset.items if item.split == split)
     if not items:
         found = sorted({item.split or "none" for item in dataset.items})
-        raise SettingsError(f"no clip of split {split!r} in {data}; its splits: {found}")
+        raise SettingsError(
+            f"no clip of split {split!r} in {data}; its splits: {found}{passed_over(dataset)}"
+        )
     return replace(dataset, items=items)
 
 
@@ -231,6 +236,8 @@ def _questions(
             "attribute of the taxonomy"
         )
     questions = [question for one in chosen for question in one.questions]
+    if TRUTHS.get(str(settings.reader.get("songs")).lower()):  # of speech alone is published
+        return questions, {}, ""
     published = {
         question: _shares({metric.upper(): percent for metric, percent in figures.items()})
         for one in chosen

@@ -85,6 +85,38 @@ def test_the_table_stands_our_figures_beside_the_published(ravdess):
     assert "surprised" in told
 
 
+def test_published_figures_stand_only_beside_the_same_task(ravdess, table):
+    sung = clsp_json("zero-shot", ravdess, "--preset", "ravdess-emotion", "--reader", "songs=true")
+    assert sung["questions"][0]["published"] == {} and sung["published_source"] == ""
+    spoken = clsp_json("zero-shot", ravdess, "--preset", "ravdess-emotion", "--reader", "songs=no")
+    assert spoken["questions"][0]["published"]
+    given = [table, "--preset", "paraspeechcaps", "--kind", "table", "--column", "wav=file"]
+    for others in ([], ["--all-texts"], ["--pool", 2]):
+        found = clsp_json("retrieval", *given, *others, "--bootstrap", 0)
+        assert all(bool(q["published"]) == (not others) for q in found["questions"])
+
+
+def test_labels_that_no_prompt_is_for_are_told(table, tmp_path):
+    rows = table.read_text().replace(",male,", ",Male,", 1).replace(",female,", ",,", 1)
+    other = tmp_path / "clips.csv"
+    other.write_text(rows)
+    given = ["zero-shot", other, "--kind", "table", "--column", "wav=file"]
+    told = clsp(*given, "--attribute", "gender", "--bootstrap", 0)
+    assert "1 of 1 clips judged" in told
+    assert "gender: not asked of clips labelled Male (1), without a label (1)" in told
+
+
+def test_where_no_clip_can_be_read_it_says_why_and_fails(table, tmp_path):
+    header, *rows = table.read_text().splitlines()
+    other = tmp_path / "clips.csv"
+    broken = SAMPLE_ARCHIVE / "damaged/click.wav"
+    other.write_text("\n".join([header, *(f"{broken},{row.split(',', 1)[1]}" for row in rows[:1])]))
+    given = ["zero-shot", other, "--kind", "table", "--column", "wav=file", "--attribute", "gender"]
+    result = CliRunner().invoke(app, ["evaluate", *map(str, given)])
+    assert result.exit_code == 3
+    assert "0 of 1 clips judged" in result.stdout and "too_short" in result.stdout
+
+
 def test_any_table_can_be_asked_in_any_words(table):
     given = [table, "--kind", "table", "--column", "wav=file", "--bootstrap", 20]
     asked = clsp_json(

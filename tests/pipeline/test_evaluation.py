@@ -217,6 +217,16 @@ def test_merged_classes_count_as_one_for_answers_and_truth():
     assert found["merge"] == {"excited": "happy"}
 
 
+def test_margins_of_merged_classes_are_between_answers_that_differ():
+    alike = {"happy": ("A male speaker.",), "excited": ("A male speaker!",), "sad": ("Rain.",)}
+    items = tuple(Item(clip.uri, {"tone": "happy"}) for clip in DATASET.items)
+    two = [Question("tone", "tone", alike, merge={"excited": "happy"}),
+           Question("alone", "tone", {name: alike[name] for name in ("happy", "sad")})]  # fmt: skip
+    merged_, alone = evaluate_zero_shot(Dataset("tones", items), two, resamples=0)["questions"]
+    for ours, wanted in zip(merged_["selective"], alone["selective"], strict=True):
+        assert ours["min_margin"] == pytest.approx(wanted["min_margin"], abs=0.1)
+
+
 def test_merging_sums_probabilities_and_keeps_clips_apart():
     logits = np.array([[2.0, 1.0, 0.0], [400.0, 0.0, 0.0], [300.0, 0.0, 0.0]])
     probability, odds = merged(logits, np.array([0, 0, 1]), 2)
@@ -230,7 +240,7 @@ def test_merging_sums_probabilities_and_keeps_clips_apart():
 
 def test_a_label_that_no_clip_has_is_refused_and_those_there_are_named():
     other = Question("emotion", "emotion", {"happy": ("Happy.",), "sad": ("Sad.",)})
-    with pytest.raises(SettingsError, match="gender: female"):
+    with pytest.raises(SettingsError, match=r"gender: female.*: 1, such as notes\.txt: not audio"):
         evaluate_zero_shot(DATASET, [other])
     with pytest.raises(SettingsError, match="expected two"):
         evaluate_zero_shot(DATASET, [Question("x", "gender", {"male": ("A man.",)})])
@@ -260,8 +270,29 @@ def test_retrieval_takes_the_published_caption_or_all():
     assert list(metrics) == ["R@1", "R@5", "R@10", "mAP@10", "median rank"]
     assert metrics["R@1"]["low"] <= metrics["R@1"]["value"] <= metrics["R@1"]["high"]
     assert metrics["median rank"]["low"] is None
-    with pytest.raises(SettingsError, match="'fine'"):
+    with pytest.raises(SettingsError, match=r"'global'.*kinds \['fine'\].*notes\.txt: not audio"):
         evaluate_retrieval(DATASET, "global")
+
+
+def test_where_there_is_nothing_to_choose_from_nothing_is_measured():
+    same = [{"fine": (f"The voice {i}.", "A voice.")} for i in range(3)]
+    clips = [Item(c.uri, captions=said) for c, said in zip(spoken(), same, strict=False)]
+    with pytest.raises(SettingsError, match="fewer than two different"):
+        evaluate_retrieval(Dataset("same", tuple(clips)), "fine")
+    damaged = item("damaged/click.wav", captions={"fine": ("A click.",)})
+    left = evaluate_retrieval(Dataset("one", (clips[0], damaged)), "fine", resamples=0)
+    assert (left["n"], left["n_failed"]) == (2, 1)
+    assert [question["metrics"] for question in left["questions"]] == [{}, {}]
+
+
+def test_texts_of_a_clip_are_drawn_together_where_no_speaker_is_known():
+    alone = tuple(Item(c.uri, captions=c.captions) for c in spoken()[:3])
+    named = tuple(Item(c.uri, captions=c.captions, speaker=c.uri) for c in alone)
+    told = [
+        evaluate_retrieval(Dataset("x", items), "fine", all_texts=True, resamples=50)["questions"]
+        for items in (alone, named)
+    ]
+    assert [q["metrics"] for q in told[0]] == [q["metrics"] for q in told[1]]
 
 
 def test_pools_are_drawn_by_description_and_by_seed():
