@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsp.errors import CheckpointMismatch, ModelNotFound
+from clsp.errors import CheckpointMismatch, InputError, ModelNotFound
 
 if TYPE_CHECKING:
     from clsp.config import CLSPConfig
@@ -93,14 +93,21 @@ def load(
     published, and may be trained and saved. Text is always embedded in `dtype`.
     Its `checkpoint` attribute says what it is.
 
-    Raises ModelNotFound or CheckpointMismatch, naming the file or tensor; InputError for a
-    precision that there is not, or not on this device.
+    Raises ModelNotFound or CheckpointMismatch, naming the file or tensor; InputError for a device
+    that is not here, and a precision that there is not, or not on this device.
     """
     import torch
     from safetensors import SafetensorError
 
     from clsp.embedder import Embedder
 
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # what torch raises: no driver, none built in
+        why = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"device {device!r}: {why}. Expected 'cpu', or 'cuda' where torch sees a GPU"
+        ) from error
     checkpoint = resolve(name)
     try:
         model = Embedder.read(checkpoint.folder, dtype or torch.float32)

@@ -15,6 +15,7 @@
         ├── LakeBusy                   another process keeps committing to the lake
         ├── ClusterUnreachable         no Ray cluster answers at the address
         ├── WorkerLost                 a worker process died with work in its hands
+        ├── NoMemory                   a GPU has no memory for a clip alone
         └── Stopped                    the run was asked to stop: SIGTERM
 
 Each of ours is a `PipelineError` too. A message says what was received, what was expected, and
@@ -125,6 +126,10 @@ class ClusterUnreachable(PipelineError, TransientError):
 
 class WorkerLost(PipelineError, TransientError):
     """A worker process died with work in its hands: run the work again, then in halves."""
+
+
+class NoMemory(PipelineError, TransientError):
+    """A GPU has no memory for a clip alone, or another process has taken it."""
 
 
 class Stopped(PipelineError, TransientError):

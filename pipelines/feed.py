@@ -8,11 +8,14 @@ What a GPU alone does (`_launch`) has not run yet: there was none. The rest is t
 a compiler too, but for the code that it would make for a GPU.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from pipelines.errors import NoMemory
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +34,8 @@ BUCKET, FRONT_END = 32, 7
 GRAPHS = 64  # at most, before it is an error; PyTorch's 8 are soon had
 
 Answer = Callable[[], np.ndarray]  # waits where it must
+
+_log = logging.getLogger(__name__)
 
 
 class Feed:
@@ -51,6 +56,7 @@ class Feed:
         on_gpu = model.device.type == "cuda"
         self.as_gpu = as_gpu or on_gpu
         self._start = self._launch if on_gpu else self._compute
+        self._halved = False
 
     @property
     def per_s(self) -> int:
@@ -71,13 +77,14 @@ class Feed:
         return fbank(clip).numpy()
 
     def embedded(self, batches: Iterable[Sequence[np.ndarray]]) -> Iterator[np.ndarray]:
-        """(n, dim) float32 of each batch. On a GPU the next is at work before it is told."""
-        import torch
+        """(n, dim) float32 of each batch. On a GPU the next is at work before it is told; and what
+        it has no memory for at once is done in halves.
 
+        Raises NoMemory where it has none for a clip alone.
+        """
         waiting: Answer | None = None
         for batch in batches:
-            with torch.inference_mode():
-                started = self._start(batch)
+            started = self._begun(batch)
             if not self.as_gpu:
                 yield started()
                 continue
@@ -86,6 +93,32 @@ class Feed:
             waiting = started
         if waiting is not None:
             yield waiting()
+
+    def _begun(self, batch: Sequence[np.ndarray]) -> Answer:
+        import torch
+
+        longest_s = max(map(len, batch)) / self.per_s
+        try:
+            with torch.inference_mode():
+                return self._start(batch)
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise NoMemory(
+                    f"{self.model.device} has no memory for one clip of {longest_s:.1f} s: "
+                    f"{error}. End what else runs there, or use --precision bfloat16, or shorter "
+                    "--segments"
+                ) from error
+            if not self._halved:  # once: there may be thousands
+                _log.warning(
+                    "%s has no memory for %s clips of up to %.1f s at once: batches as large are "
+                    "done in halves. A lower --batch-s saves the vain tries",
+                    self.model.device, len(batch), longest_s,
+                )  # fmt: skip
+            self._halved = True
+        # Not in the handler: the error holds what was computed so far.
+        middle = len(batch) // 2
+        parts = [self._begun(half) for half in (batch[:middle], batch[middle:])]
+        return lambda: np.concatenate([part() for part in parts])
 
     def _compute(self, batch: Sequence[np.ndarray]) -> Answer:
         import torch

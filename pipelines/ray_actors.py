@@ -61,7 +61,9 @@ class Actor:
 class Actors:
     """Those of a run, in the order in which they were asked for."""
 
-    def __init__(self, settings: TagSettings, job: Job) -> None:
+    def __init__(self, settings: TagSettings, job: Job, alone: bool = False) -> None:
+        """alone: no node will come to those that there are. Raises WorkerNotStarted then, where no
+        actor fits on one."""
         self.job = job
         self.all: list[Actor] = []
         self.began = self.looked = self.last_ready = time.monotonic()
@@ -69,7 +71,10 @@ class Actors:
         nodes = alive_nodes()
         self.known = set(nodes)  # those that have their actors
         self.sizing = Sizing.of(settings, nodes.values())
-        for size in self.sizing.at_start(nodes.values()):
+        sizes = self.sizing.at_start(nodes.values())
+        if alone and not any(size.fits(node) for size in sizes for node in nodes.values()):
+            raise WorkerNotStarted(f"no Ray worker can start on this machine: {_told(sizes[0])}")
+        for size in sizes:
             self._start(size)
 
     def __iter__(self) -> Iterator[Actor]:
@@ -113,9 +118,8 @@ class Actors:
             self.last_ready = now
         elif now > self.last_ready + PLACE_S:
             raise WorkerNotStarted(
-                f"no Ray worker was ready in {PLACE_S / 60:.0f} minutes: each asks for "
-                f"{waiting[0].size}; the cluster's nodes have {list(alive_nodes().values())}. Ask "
-                "for less by --worker-cpus or --worker-gpus, or add nodes"
+                f"no Ray worker was ready in {PLACE_S / 60:.0f} minutes: {_told(waiting[0].size)}, "
+                "or add nodes"
             )
         if waiting and not self.said and now > self.began + SAY_S:
             self.said = True
@@ -160,6 +164,15 @@ def alive_nodes() -> dict[str, dict[str, float]]:
     import ray
 
     return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+
+
+def _told(size: Size) -> str:
+    nodes = alive_nodes().values()
+    there = [{what: has.get(what, 0.0) for what in ("CPU", "GPU")} for has in nodes]
+    return (
+        f"each asks for {size}; there are nodes of {there}. Ask for less by --device, "
+        "--worker-cpus or --worker-gpus"
+    )
 
 
 def _where(worker: Worker) -> str:

@@ -45,7 +45,7 @@ def ray_workers(
     if ours:
         _connect(settings.ray_address)
     try:
-        actors = Actors(settings, job)
+        actors = Actors(settings, job, alone=ours and settings.ray_address is None)
         try:
             yield lambda chunks, check: Schedule(actors, job, on_file).results(chunks, check)
         finally:

@@ -21,6 +21,9 @@ class Size:
     gpus: float
     cpus: float
 
+    def fits(self, node: Node) -> bool:
+        return self.gpus <= node.get("GPU", 0.0) and self.cpus <= node.get("CPU", 0.0)
+
     def __str__(self) -> str:
         return f"{self.cpus:g} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
 

@@ -16,7 +16,7 @@ from clsp import Embedder
 from clsp.errors import InputError
 from clsp.features import MIN_SAMPLES, fbank, fbank_batch
 from pipelines import worker
-from pipelines.errors import SettingsError
+from pipelines.errors import NoMemory, SettingsError
 from pipelines.feed import Feed
 from pipelines.planning import plan
 from pipelines.settings import TagSettings
@@ -72,6 +72,41 @@ def test_no_encoder_is_compiled_for_a_cpu(sample_archive, tmp_path) -> None:
         dataclasses.replace(settings, device="cpu")
     with pytest.raises(SettingsError, match="expected `cuda`"):
         Worker(dataclasses.replace(plan(settings).job, device="cpu"))
+
+
+def fills_up(feed: Feed, clips: int, tried: list[int]) -> None:
+    """Stands in for a GPU, which there is none of: it has memory for so many clips at once."""
+    embed = feed._embed
+
+    def embed_or_not(batch: torch.Tensor, lengths: torch.Tensor, padded: bool) -> torch.Tensor:
+        tried.append(len(batch))
+        if len(batch) > clips:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return embed(batch, lengths, padded)
+
+    feed._embed = embed_or_not
+
+
+def test_what_a_gpu_has_no_memory_for_is_done_in_halves(tiny: Embedder, caplog) -> None:
+    feed, tried = Feed(tiny, True), []
+    fills_up(feed, 2, tried)
+    batches = [waves(*lengths) for lengths in [(20_000, 16_000, 9_000, 8_000, 7_000), (9_000,) * 3]]
+    found = list(feed.embedded(batches))
+    assert tried == [5, 2, 3, 1, 2, 3, 1, 2]
+    for ours, batch in zip(found, batches, strict=True):
+        with torch.inference_mode():
+            wanted = tiny.embed_audio(batch).numpy()
+        np.testing.assert_allclose(ours, wanted, atol=ATOL, rtol=0)
+    [told] = caplog.messages
+    assert "no memory for 5 clips of up to 1.2 s" in told
+    assert "--batch-s" in told
+
+
+def test_a_gpu_without_memory_for_one_clip_is_told_with_what_to_do(tiny: Embedder) -> None:
+    feed = Feed(tiny, True)
+    fills_up(feed, 0, [])
+    with pytest.raises(NoMemory, match=r"one clip of 1\.2 s: CUDA .*--precision bfloat16"):
+        list(feed.embedded([waves(20_000, 16_000)]))
 
 
 @pytest.mark.parametrize(("as_gpu", "ahead"), [(False, 0), (True, 1)])

@@ -234,6 +234,15 @@ def test_a_run_that_is_stopped_ends_well_and_the_next_goes_on(
     assert harm(lake) == []
 
 
+def test_what_fits_nowhere_on_this_machine_is_not_waited_for(tones, tmp_path):
+    import ray
+
+    given = TagSettings(str(tones), str(tmp_path), executor="ray", worker_cpus=10_000)
+    with pytest.raises(WorkerNotStarted, match=r"each asks for 10000 CPUs; .*--worker-cpus"):
+        tag(given)
+    assert not ray.is_initialized()
+
+
 def test_where_no_cluster_is_it_says_so_at_once(tones, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # and does not listen

@@ -48,6 +48,19 @@ def test_more_than_the_nodes_hold_is_asked_for_all_the_same():
     assert asked(on_cpus(4), worker_cpus=8) == [Size(0, 8)]
 
 
+@pytest.mark.parametrize(
+    ("size", "node", "fits"),
+    [
+        (Size(0, 4), {"CPU": 4}, True),
+        (Size(0, 4), {"CPU": 2, "GPU": 1}, False),
+        (Size(0.5, 1), {"CPU": 1, "GPU": 1}, True),
+        (Size(1, 1), {"CPU": 8}, False),
+    ],
+)
+def test_an_actor_fits_where_all_it_takes_is_there(size, node, fits):
+    assert size.fits(node) is fits
+
+
 def test_on_this_machine_workers_share_what_there_is():
     assert asked(on_cpus(2), ray_address=None, workers=4) == [Size(0, 0.5)] * 4
     assert asked(on_cpus(8), ray_address=None, workers=3) == [Size(0, 2)] * 3

@@ -21,7 +21,7 @@ import clsp
 from clsp import CLSPConfig, CLSPModel, checkpoint
 from clsp.checkpoint import PUBLISHED, TOKENIZER_REPO, TOKENIZER_REVISION, load_tokenizer, resolve
 from clsp.embedder import Embedder
-from clsp.errors import CheckpointMismatch, ModelNotFound
+from clsp.errors import CheckpointMismatch, InputError, ModelNotFound
 
 UNEVEN = Path(__file__).parents[1] / "data" / "golden" / "uneven"
 NAME = "yfyeung/CLSP"
@@ -358,3 +358,9 @@ def test_a_tokenizer_that_lies_in_the_working_directory_is_nobodys(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelNotFound):
         load_tokenizer(CLSPConfig.tiny())
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_here_is_named(device: str) -> None:
+    with pytest.raises(InputError, match=rf"device '{device}': .*\. Expected 'cpu', or 'cuda'"):
+        clsp.load("tiny", device=device)
