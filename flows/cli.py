@@ -5,6 +5,7 @@ Knows how to ask and how to show; all work is done a floor below.
 """
 
 import atexit
+import errno
 import os
 import sys
 import traceback
@@ -149,11 +150,13 @@ def tag(
         float, typer.Option(help="Most seconds to decode one file, besides as long as it lasts.")
     ] = 600.0,
     include: Annotated[
-        list[str] | None, typer.Option(help="Glob on the path within the archive; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="Glob on the path within the archive; repeatable. Hidden files are left out, but "
+            "for those that a glob with a hidden name finds: '**/.*'."
+        ),
     ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Glob left out (default: hidden files); repeatable.")
-    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Glob left out; repeatable.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most files read in this run; the rest stay pending.")
     ] = None,
@@ -173,7 +176,8 @@ def tag(
 
     A file that cannot be read becomes a row of `failures`; the run goes on. One that ends early is
     tagged as far as it goes, and becomes a row of `warnings`. One that is no longer there is gone
-    from `speech`, and stays in `history`.
+    from `speech`, and stays in `history`. The tables of a lake that lies in the archive are no
+    files of it.
     """
     given: dict[str, Any] = {
         "source": source, "lake": lake, "model": model, "taxonomy": taxonomy,
@@ -307,8 +311,13 @@ def main() -> None:
     from pipelines.stopping import EXIT_STATUS
 
     atexit.register(_hush)  # first: so it runs after what Prefect registers
+    for stream in (sys.stdout, sys.stderr):  # in which some names cannot be written: ASCII, say
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where an error can be told
     except ClspError as error:
         print(f"clsp: {redacted(str(error))}", file=sys.stderr)
         if isinstance(error, Stopped):
@@ -316,8 +325,12 @@ def main() -> None:
         raise SystemExit(
             EXIT_TRANSIENT if isinstance(error, TransientError) else EXIT_TERMINAL
         ) from None
-    except Exception:  # a fault of ours
-        print(redacted(traceback.format_exc()), file=sys.stderr, end="")
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+            print(f"clsp: the answer cannot be written: {error.strerror}", file=sys.stderr)
+        else:  # a fault of ours
+            print(redacted(traceback.format_exc()), file=sys.stderr, end="")
         raise SystemExit(EXIT_TERMINAL) from None
 
 

@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,6 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line end
 PIPE_WIDTH = 240  # columns where the output is no terminal: nobody folds a file by hand
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
@@ -22,8 +26,9 @@ err = Console(stderr=True, highlight=False)
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on standard output; times in ISO 8601, NaN as null."""
-    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, indent=2) + "\n")
+    """One JSON value on standard output; times in ISO 8601, null for NaN and the infinite."""
+    unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")  # else JSON's own escapes
+    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=not unicode, indent=2) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -35,8 +40,10 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, float) and value != value:
+    if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, Decimal) and value.as_tuple().exponent == 0:  # as DuckDB sums integers
+        return int(value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
@@ -61,11 +68,19 @@ def _cell(value: Any) -> str:
         return f"{value:.3f}"
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
-    return escape(str(value))
+    # Names of files may hold what a terminal would obey.
+    return escape(CONTROLS.sub(lambda found: ascii(found[0])[1:-1], str(value)))
 
 
 def write_arrow(table: "pa.Table", format_: str) -> None:
-    """An Arrow table on standard output as table, json, csv or parquet."""
+    """An Arrow table on standard output as table, json, csv or parquet. Columns of one name get a
+    number; what these formats have no type for is text, as DuckDB writes it.
+
+    Raises QueryError for what Parquet cannot hold.
+    """
+    from pipelines.query import presentable
+
+    table = presentable(table, in_python=format_ != "parquet")
     if format_ == "table":
         print_rows(table.to_pylist())
         if table.num_rows:
@@ -76,14 +91,29 @@ def write_arrow(table: "pa.Table", format_: str) -> None:
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(table.column_names)
-        writer.writerows([_plain(value) for value in row.values()] for row in table.to_pylist())
+        writer.writerows(map(_csv_cell, row.values()) for row in table.to_pylist())
         sys.stdout.write(text.getvalue())
     else:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        from pipelines.errors import QueryError
+
         buffer = io.BytesIO()
-        pq.write_table(table, buffer)
+        try:
+            pq.write_table(table, buffer)
+        except pa.ArrowException as error:
+            raise QueryError(
+                f"the answer does not fit Parquet: {error}. Cast that column to another type, such "
+                "as VARCHAR, or choose another --format"
+            ) from error
         sys.stdout.buffer.write(buffer.getvalue())
+
+
+def _csv_cell(value: Any) -> Any:
+    """Lists and structs as JSON."""
+    plain = _plain(value)
+    return json.dumps(plain, ensure_ascii=False) if isinstance(plain, list | dict) else plain
 
 
 @contextmanager

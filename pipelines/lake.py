@@ -205,8 +205,10 @@ class Lake:
         return sum(row["size_bytes"] for name in names for row in self.log(name)) + sum(plain)
 
     def exists(self, table: str) -> bool:
-        with lake_errors(self.root / table):
-            return DeltaTable.is_deltatable((self.root / table).as_uri())
+        folder = self.root / table
+        with lake_errors(folder):
+            folder.exists()  # raises where that may not be looked at; what follows says no
+            return DeltaTable.is_deltatable(folder.as_uri())
 
     def _require_new(self, tables: Iterable[str], chunk_id: str) -> None:
         """A ledger row would show what was written before as well: rows twice."""

@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines import schemas, views
-from pipelines.errors import QueryError
+from pipelines.errors import LakeError, QueryError
 from pipelines.lake import Lake
 
 VIEWS = {
@@ -64,15 +64,19 @@ def connect(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that sees the lake as it is now, or was (`at`, with its time zone), and no other
     file on this machine, but a folder to put into what is over the memory limit (as DuckDB writes
-    it). But for `whole`, without the views that only people's queries ask for."""
+    it). But for `whole`, without the views that only people's queries ask for.
+
+    Raises LakeError where a file of the tables is missing or damaged: here, or at its user's hands.
+    """
     # The ledger first, as it is written last: of a chunk that it names, every row is there.
     names = sorted(schemas.TABLES, key=lambda name: name != "runs")
     stored = {name: lake.stored(name) for name in names}
-    with database() as db:
+    ready = lake.ready() if at is None else None
+    files = [*(paths for paths, _ in stored.values()), ready.files if ready else []]
+    with _damage_told(lake, files), database() as db:
         db.execute("CREATE SCHEMA stored; CREATE SCHEMA empty")
         for name, schema in schemas.TABLES.items():
             _raw_view(db, name, *stored[name], schema)
-        ready = lake.ready() if at is None else None
         if ready:  # whose files have the same columns: to tell them takes longer than to look
             source = f"read_parquet([{_quoted(ready.files)}])"
             db.execute(f"CREATE VIEW {views.READY} AS SELECT *, {views.ROW} FROM {source}")
@@ -86,6 +90,24 @@ def connect(
         db.execute("SET python_enable_replacements = false")  # no variable of ours is a table
         db.execute("SET lock_configuration = true")
         yield db
+
+
+@contextmanager
+def _damage_told(lake: Lake, files: list[list[str]]) -> Iterator[None]:
+    """Raises LakeError for an error of DuckDB's, or a QueryError made of one, that names any of the
+    files, which are the lake's: the SQL is not to blame. Nor is it where the error is of no class
+    of DuckDB's, as from within a damaged page."""
+    try:
+        yield
+    except (duckdb.Error, QueryError) as error:
+        told = str(error).splitlines()[0]
+        unclassed = duckdb.Error in (type(error), type(error.__cause__))
+        if not unclassed and not any(file in told for paths in files for file in paths):
+            raise
+        raise LakeError(
+            f"a file of the lake {lake.root} is missing or damaged: {told}. Run `clsp verify "
+            f"--deep --lake {lake.root}`: it names every such file, and says what to do"
+        ) from error
 
 
 def arrow(db: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> pa.Table:
@@ -116,6 +138,51 @@ def ask(db: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
         return arrow(db, sql)
     except duckdb.Error as error:
         raise QueryError(f"{error}\nThe views are: {', '.join(VIEWS)}") from error
+
+
+def presentable(table: pa.Table, in_python: bool) -> pa.Table:
+    """An answer that other formats can hold: columns of one name are told apart by a number, and
+    intervals and unions are text. `in_python`: so are times that Python has none for, such as
+    `infinity`."""
+    table = table.rename_columns(_apart(table.column_names))
+    unfit = []
+    for column in table.schema:
+        kind = column.type
+        if (
+            pa.types.is_interval(kind)
+            or pa.types.is_union(kind)
+            or (in_python and pa.types.is_temporal(kind) and not _fits_python(table[column.name]))
+        ):
+            unfit.append(column.name)
+    if not unfit:
+        return table
+    written = ", ".join(f"CAST({_name(name)} AS VARCHAR) AS {_name(name)}" for name in unfit)
+    with database() as db:
+        return db.from_arrow(table).project(f"* REPLACE ({written})").to_arrow_table()
+
+
+def _apart(names: list[str]) -> list[str]:
+    """`a`, `a_1` for `a`, `a`, as DuckDB does it; to it, `A` is the same name."""
+    given, found = {name.lower() for name in names}, dict[str, str]()
+    for name in names:
+        count, unlike = 0, name
+        while unlike.lower() in found or (count and unlike.lower() in given):
+            count += 1
+            unlike = f"{name}_{count}"
+        found[unlike.lower()] = unlike
+    return list(found.values())
+
+
+def _fits_python(column: pa.ChunkedArray) -> bool:
+    try:
+        column.to_pylist()
+    except (OverflowError, ValueError):
+        return False
+    return True
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
 
 
 def _require_query(db: duckdb.DuckDBPyConnection, sql: str) -> None:
