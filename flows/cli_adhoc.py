@@ -40,11 +40,15 @@ def classify(
     """
     from clsp.zero_shot import classifier
     from clsp.zero_shot import classify as score
-    from flows.console import print_json, print_rows
+    from flows.console import print_json
     from pipelines.adhoc import embed
     from pipelines.label import is_sure
 
     prompts = _prompts(labels, template, prompt, attribute, taxonomy)
+    if len(prompts) < 2:
+        raise typer.BadParameter(
+            f"labels {list(prompts)}: expected two different ones at least to choose from"
+        )
     done = embed(files, model, segments, precision.value)
     import torch
 
@@ -65,12 +69,13 @@ def classify(
         for i, span in enumerate(done.spans.to_pylist())
     ]
     if json:
-        return print_json({"segments": rows, **_reasons(done)})
-    for row in rows:
-        row |= {f"p({name})": p for name, p in row.pop("probability").items()}
-        del row["cosine"]
-    print_rows(rows)
-    _show_reasons(done)
+        print_json({"segments": rows, **_reasons(done)})
+    else:
+        for row in rows:
+            row |= {f"p({name})": p for name, p in row.pop("probability").items()}
+            del row["cosine"]
+        _show(rows, done)
+    _require_some(rows, done)
 
 
 def _least_margin(attribute: str | None, taxonomy: str | None, model: str) -> float:
@@ -121,9 +126,11 @@ def similarity(
 ) -> None:
     """Style similarity: the cosine between each segment and each description."""
     from clsp.style import similarity as compare
-    from flows.console import print_json, print_rows
+    from flows.console import print_json
     from pipelines.adhoc import embed
 
+    if not all(description.strip() for description in text):
+        raise typer.BadParameter(f"text {text}: expected some words in each")
     done = embed(files, model, segments, precision.value)
     import torch
 
@@ -134,19 +141,34 @@ def similarity(
         for j, description in enumerate(text)
     ]
     if json:
-        return print_json({"segments": rows, **_reasons(done)})
-    print_rows(rows)
-    _show_reasons(done)
+        print_json({"segments": rows, **_reasons(done)})
+    else:
+        _show(rows, done)
+    _require_some(rows, done)
 
 
 def _reasons(done: "Embedded") -> dict[str, list[dict[str, Any]]]:
     return {"failures": done.failures.to_pylist(), "warnings": done.warnings.to_pylist()}
 
 
-def _show_reasons(done: "Embedded") -> None:
+def _require_some(rows: list[dict[str, Any]], done: "Embedded") -> None:
+    """Raises InputError where nothing could be judged: by then it is said why."""
+    from clsp.errors import InputError
+
+    if not rows:
+        kinds = ", ".join(sorted(set(done.failures["error_kind"].to_pylist())))
+        raise InputError(
+            f"nothing could be judged: {done.failures.num_rows} files failed ({kinds}). Give at "
+            "least one that holds audio"
+        )
+
+
+def _show(rows: list[dict[str, Any]], done: "Embedded") -> None:
     from flows.console import print_rows
 
+    if rows:
+        print_rows(rows)
     titles = {"failures": "Could not be read", "warnings": "Read in part"}
-    for name, rows in _reasons(done).items():
-        if rows:
-            print_rows(rows, title=titles[name])
+    for name, reasons in _reasons(done).items():
+        if reasons:
+            print_rows(reasons, title=titles[name])

@@ -5,7 +5,7 @@ Knows how to ask and how to show.
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,11 @@ from flows.options import (
     WorkerGpusOption,
     WorkersOption,
 )
+
+if TYPE_CHECKING:
+    from pipelines.lake import Lake
+
+SHOWN = 5  # archives in a message
 
 
 class Kind(StrEnum):
@@ -60,7 +65,9 @@ def failures(
     from pipelines.lake import Lake
     from pipelines.retry import failures as find
 
-    found = find(Lake(lake), [str(each) for each in kind or ()], archive, limit)
+    tables = Lake(lake)
+    _require_known(tables, archive)
+    found = find(tables, [str(each) for each in kind or ()], archive, limit)
     if json:
         return print_json(found)
     counts, rows = found["counts"], found["rows"]
@@ -71,6 +78,26 @@ def failures(
         print_rows([{k: v for k, v in row.items() if k not in left_out} for row in rows])
     if (total := sum(row["files"] for row in counts)) > len(rows):
         out.print(f"[dim]the latest {len(rows)} of {total}: --limit shows more[/dim]")
+
+
+def _require_known(lake: "Lake", archive: str | None) -> None:
+    """Raises SettingsError for an archive of which the lake has no recording: no failures in it
+    would read like good news."""
+    from pipelines.archive import archive_id
+    from pipelines.errors import SettingsError
+    from pipelines.query import run
+
+    if archive is None:
+        return
+    query = "SELECT DISTINCT archive FROM recordings ORDER BY archive"
+    known = run(lake, query)["archive"].to_pylist()
+    wanted = archive.strip() and archive_id(archive)
+    if wanted not in known:
+        some = ", ".join(map(repr, known[:SHOWN])) + (", ..." if len(known) > SHOWN else "")
+        raise SettingsError(
+            f"archive {wanted!r}: the lake {lake.root} has recordings of {some or 'none'}. Name "
+            "one of these: `clsp status` lists them all"
+        )
 
 
 def retry(
@@ -134,8 +161,10 @@ def retry(
         return with_progress(run, shown=not json)
 
     kinds = [str(each) for each in kind or ()]
+    tables = Lake(lake)
+    _require_known(tables, archive if source is None else source)
     reports = []
-    for wanted in retries(Lake(lake), kinds, archive, source, **given):
+    for wanted in retries(tables, kinds, archive, source, **given):
         reports.append(once(wanted))
         if not json:
             show(reports[-1], json)

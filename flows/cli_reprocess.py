@@ -91,7 +91,9 @@ def target(
             {"declared": "precision", "value": now.precision},
         ]
     )
-    if now != before:
+    if now != before and now == targets.Target():
+        out.print("Nothing is declared any more" + ("; the Prefect server is told" if told else ""))
+    elif now != before:
         who = "The Prefect server is told" if told else "To bring what is there to it"
         out.print(f"{who}: clsp reprocess --lake {lake}", markup=False, soft_wrap=True)
 

@@ -12,8 +12,18 @@ class ExecutorName(StrEnum):
     ray = "ray"
 
 
+def given_lake(lake: str) -> str:
+    """Raises SettingsError where it is empty: that would be the current folder."""
+    if not lake.strip():
+        from pipelines.settings import check_given
+
+        check_given("lake", lake)
+    return lake
+
+
 LakeOption = Annotated[
-    str, typer.Option("--lake", help="Folder of the tables.", envvar="CLSP_LAKE")
+    str,
+    typer.Option("--lake", help="Folder of the tables.", envvar="CLSP_LAKE", callback=given_lake),
 ]
 ModelOption = Annotated[
     str, typer.Option("--model", help="`tiny`, `yfyeung/CLSP`, or a folder.", envvar="CLSP_MODEL")
@@ -129,6 +139,11 @@ WorkerGpusOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 if any file failed.")]
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Exit 1 if any file failed in this run (`clsp failures` has all)."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON value on standard output.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of all that is drawn.", min=0)]

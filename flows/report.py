@@ -36,14 +36,18 @@ def _settings(given: dict[str, Any]) -> Any:
 
 
 def with_progress(run: Callable[..., dict[str, Any]], shown: bool) -> dict[str, Any]:
-    """`run(on_plan, on_file)`, under a progress bar; returns what it does."""
+    """`run(on_plan, on_file)`, under a progress bar; returns what it does, and how many of the
+    unchanged files had failed before (`failing`)."""
     # Standard output is for the answer: Ray, for one, tells there of nodes that died.
     with redirect_stdout(sys.stderr), progress(shown) as bar:
         task = bar.add_task("planning", total=None, rate="")
         audio_s = 0.0
         began: float | None = None
+        failing = 0
 
         def on_plan(plan: Any) -> None:
+            nonlocal failing
+            failing = plan.failing
             bar.reset(task, description="loading", total=plan.files)
 
         def on_file(seconds: float) -> None:
@@ -56,7 +60,7 @@ def with_progress(run: Callable[..., dict[str, Any]], shown: bool) -> dict[str, 
             speed = audio_s / max(monotonic() - began, 1e-3)
             bar.update(task, advance=1, rate=f"{speed:.0f}x real time")
 
-        return run(on_plan, on_file)
+        return run(on_plan, on_file) | {"failing": failing}
 
 
 def foretold(given: dict[str, Any], json: bool) -> None:
@@ -68,9 +72,10 @@ def foretold(given: dict[str, Any], json: bool) -> None:
         return print_json(found)
     what = ("process", "relabel", "unchanged", "failing", "pending", "gone")
     names = {"failing": "unchanged: failed before"}
+    unlisted = f", {found['unlisted']} could not be listed" if found["unlisted"] else ""
     print_rows(
         [{"would be": names.get(name, name), **found[name]} for name in what],
-        title=f"{found['listed']} files listed, {found['unlisted']} names could not be",
+        title=f"{found['listed']} files listed{unlisted}",
     )
     if found["because"]:
         out.print(f"No estimate of the work: {found['because']}", markup=False)
@@ -93,18 +98,20 @@ def show(report: dict[str, Any], json: bool) -> None:
     if json:
         return print_json(report)
     _say_missing(report["missing"])
+    failing = report.get("failing", 0)  # what a flow returns does not tell
+    before = f" ({failing} of them failed before: clsp failures)" if failing else ""
     done = report["tagged"] + report["relabelled"] + report["failed"] + report["gone"]
     if not done:
         unchanged = f"all {report['unchanged']} files are unchanged in"
         out.print(f"Nothing to do: {unchanged if report['listed'] else 'no file in'}", end=" ")
-        out.print(report["archive"], markup=False)
+        out.print(report["archive"], markup=False, end=f"{before}\n")
         return
     known = f" ({report['known']} of known content)" if report["known"] else ""
     parts = [f"[bold]{report['tagged']} tagged[/bold]{known}"]
     if report["relabelled"]:
         parts.append(f"{report['relabelled']} relabelled or redescribed without reading audio")
     if report["unchanged"]:
-        parts.append(f"{report['unchanged']} unchanged")
+        parts.append(f"{report['unchanged']} unchanged{before}")
     if report["pending"]:
         parts.append(f"{report['pending']} pending: run again")
     if report["gone"]:

@@ -25,6 +25,8 @@ def after_run(lake: str) -> list[Checked]:
     from flows.console import err
 
     try:
+        if not Lake(lake, absent_ok=True).exists("runs"):
+            return []  # nothing was committed, now or ever: nobody can have set a watch
         checked = look(lake)
     except ClspError as error:
         err.print(f"[yellow]watches could not be checked[/yellow]: {redacted(str(error))}")

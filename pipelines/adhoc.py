@@ -3,6 +3,7 @@
 The same worker as a run uses, so the same numbers. Knows nothing of terminals.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.archive import list_archive
+from pipelines.errors import ArchiveNotFound
 from pipelines.jobs import Chunk, Job, model_key
 from pipelines.segments import SegmentPolicy
 from pipelines.settings import check_precision
@@ -21,6 +23,8 @@ from pipelines.worker import Worker
 
 if TYPE_CHECKING:
     from clsp.embedder import Embedder
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,30 @@ def embed(
     segments: str = "windows",
     precision: str = "float32",
 ) -> Embedded:
-    """Embed files (or all files of folders). Raises ArchiveNotFound, ModelNotFound, and
-    SettingsError for a cut or precision that there is not."""
+    """Embed files (or all files of folders). A folder that holds none is told of in the log.
+
+    Raises ArchiveNotFound, also where there is no file at all, ModelNotFound, and SettingsError for
+    a cut or precision that there is not.
+    """
     from pipelines.packing import unpack
 
     job = embedding_job(model, SegmentPolicy.parse(segments), precision=precision)
     # By the path as given: two folders may hold a file of one name.
-    entries = tuple(
-        replace(entry, uri=path if Path(path).is_file() else f"{path.rstrip('/')}/{entry.uri}")
-        for path in paths
-        for entry in list_archive(path)
-    )
+    found = {
+        path: [
+            replace(entry, uri=path if Path(path).is_file() else f"{path.rstrip('/')}/{entry.uri}")
+            for entry in list_archive(path)
+        ]
+        for path in dict.fromkeys(paths)
+    }
+    if not any(found.values()):
+        raise ArchiveNotFound(
+            f"no file in {', '.join(map(repr, paths))}: expected audio files, or folders that hold "
+            "some (hidden ones do not count)"
+        )
+    for path in (path for path, files in found.items() if not files):
+        _log.warning("no file in %r", path)
+    entries = tuple(entry for files in found.values() for entry in files)
     worker = Worker(job)
     tables = worker.process(Chunk("", entries)).tables
     recordings = tables["recordings"]

@@ -11,7 +11,10 @@ Only regular files are listed: opening a pipe or a device could wait for ever.
 Patterns are matched against the uri, case and all, as `fnmatch` does: `*` stands for any
 characters, `/` among them, so `*.wav` finds every wav at any depth. `**/` at the start also stands
 for nothing: `**/raw/*` finds `raw/a.wav` and `x/raw/a.wav`. An excluded folder is left out with
-all it holds.
+all it holds. Hidden files, and what lies in hidden folders, are left out unless a glob to include
+names a hidden one: `.*` at the top, `**/.*` at any depth, `.cache/*`; with `*` beside it, all else.
+
+A lake's tables are left out wherever they lie: an archive may have its own lake in it.
 """
 
 from __future__ import annotations
@@ -24,22 +27,24 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
 from pipelines import pieces, remote
-from pipelines.errors import ArchiveNotFound, FailureKind, RecordingError
+from pipelines.errors import ArchiveForbidden, ArchiveNotFound, FailureKind, RecordingError
 from pipelines.redaction import redacted, why, without_credentials
 from pipelines.remote import remote_info
 from pipelines.walk import Fail, FileEntry, Node, OnError, as_text, matches, walk
 
 __all__ = [
-    "DEFAULT_EXCLUDE", "FileEntry", "OnError", "archive_id", "as_text", "content_hash",
+    "EVERYTHING", "FileEntry", "OnError", "archive_id", "as_text", "content_hash", "is_folder",
     "is_remote", "list_archive", "local_version", "matches", "open_local", "open_stream",
     "remote_info", "why", "without_credentials",
 ]  # fmt: skip
 
-DEFAULT_EXCLUDE = ("**/.*",)  # hidden files and folders
+EVERYTHING = ("*", "**/.*")  # to include: every file, hidden or not
 HASH_BLOCK = 1 << 20  # bytes
+GIVE = "Give a folder, a file, or a URL such as s3://bucket/calls."
 
 _log = logging.getLogger(__name__)
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(://|::)")
@@ -48,20 +53,26 @@ _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(://|::)")
 def list_archive(
     source: str,
     include: Sequence[str] = (),
-    exclude: Sequence[str] = DEFAULT_EXCLUDE,
+    exclude: Sequence[str] = (),
     on_error: OnError | None = None,
 ) -> Iterator[FileEntry]:
-    """Every file below `source` whose uri matches `include` (empty: all) and not `exclude`.
+    """Every file below `source` whose uri matches `include` (empty: all but hidden ones) and not
+    `exclude`.
 
     In the order of the uris, holding one folder's names at a time. A source that is itself a file
     is listed whatever the patterns say. Symlinks are followed; a folder is not entered again from
     within itself. What cannot be listed (a forbidden folder, a dangling link) goes to
     `on_error(uri, exc)`, or to the log where there is none, and the listing goes on.
 
-    Raises ArchiveNotFound when there is nothing at `source`, ArchiveForbidden when its store
-    refuses, ArchiveUnreachable when it does not answer; at the call, not at the first item, but
-    where a listing breaks off.
+    Raises ArchiveNotFound when there is nothing at `source`, ArchiveForbidden when its store or the
+    folder itself refuses, ArchiveUnreachable when it does not answer; at the call, not at the first
+    item, but where a listing breaks off.
     """
+    if not source.strip():
+        raise ArchiveNotFound(
+            f"no archive at {source!r}: the name is empty (a shell variable that is not set?). "
+            + GIVE
+        )
     report = on_error or _log_error
     if is_remote(source):
         top, scan = remote.list_store(source, archive_id(source))
@@ -71,14 +82,14 @@ def list_archive(
     root = _local_root(source)
     try:
         stat = root.stat()
+        if S_ISDIR(stat.st_mode):
+            (root / "..").stat()  # may it be entered, and listed?
+            os.scandir(root).close()
     except OSError as exc:
-        raise ArchiveNotFound(
-            redacted(f"no archive at {source!r} (looked at {str(root)!r}: {exc.strerror}). ")
-            + "Give a folder, a file, or a URL such as s3://bucket/calls."
-        ) from exc
-    if root.is_file():
+        raise _no_archive(source, exc) from exc
+    if S_ISREG(stat.st_mode):
         return iter([FileEntry(as_text(root.name), str(root), stat.st_size, local_version(stat))])
-    if not root.is_dir():
+    if not S_ISDIR(stat.st_mode):
         raise ArchiveNotFound(f"{source!r} is neither a file nor a folder (a pipe or a device?).")
     folder = Node("", str(root), True, inode=(stat.st_dev, stat.st_ino))
     return walk(_scan_local, folder, "", include, exclude, report)
@@ -166,6 +177,29 @@ def content_hash(path: str | Path) -> str:
 
 def _log_error(uri: str, exc: OSError) -> None:
     _log.warning("left out of the listing: %r (%s)", uri, why(exc))
+
+
+def is_folder(source: str, holding: str = "") -> bool:
+    """Whether a local source is a folder, or one that holds a file of this name.
+
+    Raises ArchiveForbidden where that may not be looked at, ArchiveNotFound where it cannot be.
+    """
+    root = _local_root(source)
+    try:
+        return (root / holding).is_file() if holding else root.is_dir()
+    except OSError as exc:
+        raise _no_archive(source, exc) from exc
+
+
+def _no_archive(source: str, exc: OSError) -> ArchiveNotFound | ArchiveForbidden:
+    """What an error on looking at a local source says of it."""
+    looked = f"(looked at {str(_local_root(source))!r}: {exc.strerror}). "
+    if isinstance(exc, PermissionError):
+        return ArchiveForbidden(
+            redacted(f"the archive at {source!r} may not be looked at {looked}")
+            + "Give whoever runs this the right to list its folder and to enter it: chmod +rx."
+        )
+    return ArchiveNotFound(redacted(f"no archive at {source!r} {looked}") + GIVE)
 
 
 def _local_root(source: str) -> Path:

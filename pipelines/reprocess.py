@@ -18,7 +18,7 @@ import pyarrow as pa
 from clsp.checkpoint import resolve
 from clsp.errors import ModelNotFound
 from pipelines import taxonomy
-from pipelines.archive import FileEntry
+from pipelines.archive import EVERYTHING, FileEntry
 from pipelines.audio_info import Limits
 from pipelines.errors import SettingsError
 from pipelines.goal import Goal, words_of
@@ -110,7 +110,8 @@ def has_goal(settings: ReprocessSettings) -> bool:
 
 
 def require_goal(settings: ReprocessSettings) -> None:
-    """Raises SettingsError where there is none."""
+    """Raises LakeError where there is no lake, SettingsError where there is no goal."""
+    Lake(settings.lake)
     if not has_goal(settings):
         raise SettingsError(
             f"nothing says what to bring the lake {settings.lake} to: give --taxonomy, --model, "
@@ -138,7 +139,7 @@ def steps(settings: ReprocessSettings) -> list[Step]:
     found = []
     for (what, archive, kind, key, policy), group in groups.items():
         options = json.loads(run_on(latest, archive, kind)["options_json"])
-        options |= {"lake": settings.lake, "include": (), "exclude": ()}
+        options |= {"lake": settings.lake, "include": EVERYTHING, "exclude": ()}
         options |= {name: getattr(settings, name) for name in HOW}
         options["segments"], options["channels"] = words_of(policy.key)
         name, revision, options["precision"] = parts_of(key)

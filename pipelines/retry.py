@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from pipelines.archive import archive_id
+from pipelines.archive import EVERYTHING, archive_id
 from pipelines.errors import CURABLE, LakeError, SettingsError
 from pipelines.lake import Lake
 from pipelines.planning import Plan
@@ -122,7 +122,7 @@ def retries(
         options = json.loads(run["options_json"]) | {
             k: v for k, v in given.items() if v is not None
         }
-        options |= {"lake": str(lake.root), "include": (), "exclude": ()}
+        options |= {"lake": str(lake.root), "include": EVERYTHING, "exclude": ()}
         if source is not None:
             options["source"] = source
         keys = {key: run[key] for key in ("model_key", "taxonomy_key")}

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from clsp.checkpoint import PRECISIONS
-from pipelines.archive import DEFAULT_EXCLUDE
 from pipelines.audio_info import CHANNELS, Limits
 from pipelines.errors import SettingsError
 from pipelines.sources import KINDS
@@ -46,8 +45,9 @@ class TagSettings:
     | max_bytes      | of one file                                                   | 4 GiB      |
     | file_timeout_s | seconds to decode one file, besides as long as it lasts       | 600        |
     | limit          | most files read in this run; the rest stay pending            | all        |
-    | include        | globs on the path within the archive; empty is all            |            |
-    | exclude        | globs left out                                                | hidden     |
+    | include        | globs on the path within the archive; empty is all but hidden |            |
+    |                | files, which a glob with a dot finds: `**/.*`                 |            |
+    | exclude        | globs left out                                                |            |
     | allow_empty    | an archive that lists as empty: all its files are gone        | False      |
 
     (*) Or what the lake declares: pipelines.targets.
@@ -78,11 +78,13 @@ class TagSettings:
     file_timeout_s: float = LIMITS.file_timeout_s
     limit: int | None = None
     include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    exclude: tuple[str, ...] = ()
     kind: str = "auto"
     allow_empty: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("source", "lake"):
+            check_given(name, getattr(self, name))
         if self.executor not in EXECUTORS:
             raise SettingsError(f"executor {self.executor!r}: expected one of {list(EXECUTORS)}")
         if self.channels is not None and self.channels not in CHANNELS:
@@ -102,6 +104,15 @@ class TagSettings:
             raise SettingsError(f"worker_gpus {gpus}: expected more than 0 and at most 1")
         if self.kind not in KINDS:
             raise SettingsError(f"kind {self.kind!r}: expected one of {list(KINDS)}")
+
+
+def check_given(name: str, value: str) -> None:
+    """Raises SettingsError for an empty path, which would be the current folder."""
+    if not value.strip():
+        raise SettingsError(
+            f"{name} {value!r}: expected a path or URL. Is it a shell variable that is not set? "
+            "For the current folder give '.'"
+        )
 
 
 def check_precision(precision: str | None, device: str = "auto") -> None:

@@ -1,6 +1,7 @@
 """Walks a tree of folders in the order of its uris, and tells which names are wanted.
 
 Knows entries, patterns and folders; whatever scans one folder, a disk or a store, is handed in.
+Passes over what is hidden, unless asked for, and the tables of a lake: they are no recordings.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from typing import NamedTuple
 
 OnError = Callable[[str, OSError], None]  # (uri, why)
 Fail = Callable[[str, OSError], None]  # (name in the folder, why)
+
+# What a folder holds that is a table of a lake, or the plain copy of one (pipelines/vectors.py).
+TABLES = ({"_delta_log"}, {"embeddings.f16", "segment_ids"})
+LOCKS = (".commit.lock", ".vectors.lock", ".speech.lock")  # files of a lake, beside its tables
 
 
 @dataclass(frozen=True)
@@ -58,16 +63,22 @@ def walk(
     on_error: OnError,
     inside: tuple[tuple[int, int], ...] = (),
 ) -> Iterator[FileEntry]:
-    """The files below `folder`, whose uri is `prefix`; `inside` holds the folders being visited."""
+    """The files below `folder`, whose uri is `prefix`; `inside` holds the folders being visited.
+
+    A name that cannot be looked at is told of where it is asked for; a folder always, for what is
+    asked for may lie in it.
+    """
     if folder.inode is not None:
         if folder.inode in inside:
             return
         inside = (*inside, folder.inode)
 
-    excluded, included = matcher(tuple(exclude)), matcher(tuple(include) or ("*",))
+    excluded, included = matcher(tuple(exclude)), taker(tuple(include))
+    with_hidden = any(map(is_hidden, include))
 
     def fail(name: str, exc: OSError) -> None:
-        if not excluded(uri := prefix + as_text(name)):
+        uri = prefix + as_text(name)
+        if not excluded(uri) and (uri.endswith("/") or included(uri)):
             on_error(uri, exc)
 
     try:
@@ -75,11 +86,16 @@ def walk(
     except OSError as exc:
         on_error(prefix.rstrip("/"), exc)
         return
+    names = {node.name for node in nodes}
+    if any(table <= names for table in TABLES):
+        return
     for node in nodes:
         uri = prefix + node.name
-        if excluded(uri):
+        if excluded(uri) or node.name in LOCKS:
             continue
         if node.is_folder:
+            if is_hidden(node.name) and not with_hidden:
+                continue
             yield from walk(scan, node, uri + "/", include, exclude, on_error, inside)
         elif included(uri):
             yield FileEntry(uri, node.path, node.size_bytes, node.version)
@@ -88,6 +104,19 @@ def walk(
 def matches(uri: str, pattern: str) -> bool:
     """Whether a pattern, as pipelines/archive.py describes them, fits a uri."""
     return bool(matcher((pattern,))(uri))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a uri, or a glob, has a name in it that begins with a dot."""
+    return name.startswith(".") or "/." in name
+
+
+@lru_cache(maxsize=256)
+def taker(include: tuple[str, ...]) -> Callable[[str], object]:
+    """Tells of a uri whether the globs take it (none: all do). One with a hidden name in it is
+    taken only by a glob that has a hidden name in it, too."""
+    plain, hidden = matcher(include or ("*",)), matcher(tuple(filter(is_hidden, include)))
+    return lambda uri: hidden(uri) if is_hidden(uri) else plain(uri)
 
 
 @lru_cache(maxsize=256)

@@ -5,13 +5,15 @@ Nothing that a source says is run, and no pickle is read. Knows nothing of audio
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from glob import escape
 from pathlib import Path, PurePosixPath
 
 from pipelines.archive import (
-    DEFAULT_EXCLUDE,
     FileEntry,
     OnError,
     archive_id,
+    is_folder,
     is_remote,
     list_archive,
     matches,
@@ -20,6 +22,7 @@ from pipelines.archive import (
 from pipelines.errors import SettingsError
 from pipelines.sources import kaldi, lhotse, lists, webdataset
 from pipelines.sources.rows import Rows, entries, folder_of
+from pipelines.walk import is_hidden, taker
 
 KINDS = ("auto", "folder", "list", "scp", "lhotse", "webdataset")
 TARS = webdataset.SUFFIXES
@@ -29,13 +32,13 @@ def list_source(
     source: str,
     kind: str = "auto",
     include: Sequence[str] = (),
-    exclude: Sequence[str] = DEFAULT_EXCLUDE,
+    exclude: Sequence[str] = (),
     on_error: OnError | None = None,
 ) -> Iterator[FileEntry]:
     """Every file of the source: as `list_archive` does, or as a list or a tar names them.
 
-    Hidden files that a list names are not left out, unless other patterns than the default ask for
-    it. What a list names and cannot be used is an entry with a `refusal`.
+    Hidden files that a list names are not left out: it names them. What a list names and cannot be
+    used is an entry with a `refusal`.
 
     Raises what `list_archive` does; SettingsError where the kind does not fit the source; while
     listing, InputError where a list cannot be read as what it should be.
@@ -45,23 +48,24 @@ def list_source(
     if kind == "folder":
         return list_archive(source, include, exclude, on_error)
     if kind == "webdataset":
-        return _members(list_archive(source, (), exclude, on_error), source, include, exclude)
-    if exclude == DEFAULT_EXCLUDE:
-        exclude = ()
+        tars = list_archive(source, _of_tars(include), exclude, on_error)
+        return _members(tars, source, include, exclude)
     return (
         entry
         for entry in _listed(_list_file(source, kind), kind)
-        if _wanted(entry.uri, include if entry.path else (), exclude)
+        if _named(entry.uri, include if entry.path else (), exclude)
     )
 
 
 def detect(source: str) -> str:
     """The kind of a source by its name: folder | list | scp | webdataset, or `jsonl`, where the
-    first row decides between list and lhotse. A local folder with a `wav.scp` in it is `scp`."""
+    first row decides between list and lhotse. A local folder with a `wav.scp` in it is `scp`.
+
+    Raises ArchiveForbidden where that may not be looked at.
+    """
     name = archive_id(source).rpartition("/")[2].lower()
-    local = None if is_remote(source) else Path(archive_id(source))
-    if local is not None and local.is_dir():
-        return "scp" if (local / kaldi.SCP).is_file() else "folder"
+    if not is_remote(source) and is_folder(source):
+        return "scp" if is_folder(source, kaldi.SCP) else "folder"
     if source.endswith("/"):
         return "folder"
     if name.endswith((".jsonl", ".jsonl.gz")):
@@ -85,12 +89,33 @@ def would_list(
     """Tells of a uri whether `list_source`, called like this, lists it where it is there."""
     kind = kind_of(source, kind)
     if kind == "folder":
-        return lambda uri: _wanted(uri, include, exclude)
+        unseen = _unseen(source)
+        return lambda uri: _wanted(uri, include, exclude) and not unseen(uri)
     if kind == "webdataset":
         alone = _alone(source)
         return lambda uri: _member_wanted(uri, alone, include, exclude)
-    patterns = () if exclude == DEFAULT_EXCLUDE else exclude
-    return lambda uri: _wanted(uri, include, patterns)
+    return lambda uri: _named(uri, include, exclude)
+
+
+def _unseen(source: str) -> Callable[[str], bool]:
+    """Tells of a uri whether it lies below a name that cannot be looked at, such as a link to a
+    disk that is not mounted. Where no pattern asks for that name, the listing was silent on it."""
+    if is_remote(source):
+        return lambda uri: False
+    root = archive_id(source)
+
+    @cache
+    def closed(folder: str) -> bool:
+        path = Path(root, folder)
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return path.is_symlink()
+        except OSError:
+            return True
+        return False
+
+    return lambda uri: any(closed(str(folder)) for folder in PurePosixPath(uri).parents)
 
 
 def _alone(source: str) -> str:
@@ -98,7 +123,7 @@ def _alone(source: str) -> str:
     name = archive_id(source).rpartition("/")[2]
     if is_remote(source):
         return name if name.lower().endswith(TARS) and not source.endswith("/") else ""
-    return "" if Path(archive_id(source)).is_dir() else name
+    return "" if is_folder(source) else name
 
 
 def _member_wanted(uri: str, alone: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
@@ -112,9 +137,21 @@ def _member_wanted(uri: str, alone: str, include: Sequence[str], exclude: Sequen
             return _wanted(uri, include, exclude)  # a folder that could not be read
         tar, inside = "/".join(parts[: ends[0]]), uri
     if uri == tar:
-        return tar == alone or _wanted(tar, (), exclude)
-    all_of_it = any(matches(tar, pattern) for pattern in include)
-    return _wanted(inside.replace("../", ""), () if all_of_it else include, exclude)
+        return tar == alone or _wanted(tar, _of_tars(include), exclude)
+    return _wanted(inside.replace("../", ""), _within(tar, tar == alone, include), exclude)
+
+
+def _of_tars(include: Sequence[str]) -> tuple[str, ...]:
+    """What finds everything but what is hidden, and of that what these globs name: the tars of a
+    folder, whose members may be asked for."""
+    return ("*", *filter(is_hidden, include))
+
+
+def _within(tar: str, alone: bool, include: Sequence[str]) -> Sequence[str]:
+    """The globs for the members of a tar; where one names the tar, all of it but what is hidden."""
+    if not any(matches(tar, pattern) for pattern in include):
+        return include
+    return _of_tars(include) if alone else (*include, f"{escape(tar)}/*")
 
 
 def _members(
@@ -126,28 +163,37 @@ def _members(
         alone = archive_id(tar.path) == archive_id(source)  # then it was called a tar by hand
         if not alone and not tar.uri.lower().endswith(TARS):
             continue
-        all_of_it = any(matches(tar.uri, pattern) for pattern in include)
+        chosen = _within(tar.uri, alone, include)
         for entry in webdataset.members(tar):
             name = entry.uri.removeprefix(f"{tar.uri}/") if alone else entry.uri
             name = name.replace("../", "")  # refused, not hidden
-            chosen = () if all_of_it else include
             if entry.uri == tar.uri or _wanted(name, chosen, exclude):
                 yield entry
 
 
 def _wanted(uri: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether the patterns take a uri; as in a folder, what lies below an excluded name is out."""
-    names = [uri, *(str(parent) for parent in PurePosixPath(uri).parents if parent.name)]
-    if any(matches(name, pattern) for name in names for pattern in exclude):
+    """Whether the patterns take a uri, as in a folder: not what is hidden, unless one names it."""
+    return not _excluded(uri, exclude) and bool(taker(tuple(include))(uri))
+
+
+def _named(uri: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether the patterns take a uri that a list names, hidden or not."""
+    if _excluded(uri, exclude):
         return False
     return not include or any(matches(uri, pattern) for pattern in include)
+
+
+def _excluded(uri: str, exclude: Sequence[str]) -> bool:
+    """As in a folder, what lies below an excluded name is out."""
+    names = [uri, *(str(parent) for parent in PurePosixPath(uri).parents if parent.name)]
+    return any(matches(name, pattern) for name in names for pattern in exclude)
 
 
 def _list_file(source: str, kind: str) -> FileEntry:
     """The file that holds the list."""
     if kind == "scp":
         source = kaldi.scp_of(source)
-    if not is_remote(source) and Path(archive_id(source)).is_dir():
+    if not is_remote(source) and is_folder(source):
         raise SettingsError(
             f"kind {kind!r} with the folder {source!r}: expected a file. "
             "Name the list itself, or take kind 'folder'"

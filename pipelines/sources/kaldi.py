@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clsp.errors import InputError
-from pipelines.archive import FileEntry, archive_id, is_remote, open_local
+from pipelines.archive import FileEntry, archive_id, is_folder, is_remote, open_local
 from pipelines.errors import FailureKind, RecordingError
 from pipelines.sources.rows import Row, Rows, refused
 
@@ -31,8 +31,7 @@ def scp_of(source: str) -> str:
             if "." in archive_id(source).rpartition("/")[2]
             else f"{source.rstrip('/')}/{SCP}"
         )
-    path = Path(archive_id(source))
-    return str(path / SCP) if path.is_dir() else source
+    return str(Path(archive_id(source)) / SCP) if is_folder(source) else source
 
 
 def rows(path: Path, folder: str) -> Rows:

@@ -15,9 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 import flows.cli
+from clsp.errors import InputError
 from flows.cli import app, main
 from flows.tag import tag_archive
 from pipelines import taxonomy
+from pipelines.errors import ArchiveNotFound
 from pipelines.settings import TagSettings
 from tests.flows.commands import clsp, clsp_json
 
@@ -49,6 +51,25 @@ def test_tag_exits_1_with_strict_when_a_file_failed(small, tmp_path):
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["failures"] == {"unsupported": 1}
+
+
+def test_files_that_failed_before_are_told_and_strict_is_about_this_run(small, tmp_path):
+    given = ["tag", str(small), "--lake", str(tmp_path / "lake"), "--strict"]
+    assert CliRunner().invoke(app, given).exit_code == 1
+    again = CliRunner().invoke(app, given)
+    assert again.exit_code == 0
+    assert "all 2 files are unchanged" in again.stdout
+    assert "(1 of them failed before: clsp failures)" in again.stdout
+    shutil.copy(small / "outro.flac", small / "copy.flac")
+    assert "2 unchanged (1 of them failed before: clsp failures)" in clsp(*given)
+    assert clsp_json(*given)["failing"] == 1
+
+
+def test_a_dry_run_says_how_many_could_not_be_listed(small, tmp_path):
+    given = ("tag", small, "--lake", tmp_path / "lake", "--dry-run")
+    assert "2 files listed  " in clsp(*given)
+    (small / "gone.wav").symlink_to("nowhere")
+    assert "2 files listed, 1 could not be listed" in clsp(*given)
 
 
 def test_tag_takes_globs(sample_archive, tmp_path):
@@ -136,6 +157,9 @@ def test_classify_keeps_files_of_one_name_apart(sample_archive, tmp_path):
         ("--labels", "a,b", "--template", "no place for it"),
         ("--prompt", "no equals sign"),
         ("--attribute", "shoe_size"),
+        ("--labels", "happy"),
+        ("--labels", "happy,happy"),
+        ("--prompt", "happy=A happy voice.", "--prompt", "happy=A cheerful voice."),
     ],
 )
 def test_classify_refuses_what_makes_no_sense(sample_archive, given):
@@ -149,6 +173,34 @@ def test_similarity_scores_each_description(sample_archive):
     )
     assert [row["text"] for row in done["segments"]] == ["A male speaker.", "A whisper."]
     assert all(-1 <= row["similarity"] <= 1 for row in done["segments"])
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_similarity_refuses_no_words(sample_archive, text):
+    given = ["similarity", str(sample_archive / CLIP), "--text", "A whisper.", "--text", text]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 2 and "expected some words" in result.output
+
+
+@pytest.mark.parametrize(
+    "command", [("classify", "--labels", "a,b"), ("similarity", "--text", "a")]
+)
+def test_where_nothing_can_be_judged_it_is_said_why_and_is_an_error(
+    small, tmp_path, command, caplog
+):
+    name, *given = command
+    (tmp_path / "empty").mkdir()
+    words = small / "minutes.wav"
+    told = CliRunner().invoke(app, [name, str(words), *given])
+    assert isinstance(told.exception, InputError) and "unsupported" in str(told.exception)
+    assert "Could not be read" in told.stdout and "no rows" not in told.stdout
+    told = CliRunner().invoke(app, [name, str(words), *given, "--json"])
+    assert isinstance(told.exception, InputError)
+    assert [row["uri"] for row in json.loads(told.stdout)["failures"]] == [str(words)]
+    told = CliRunner().invoke(app, [name, str(tmp_path / "empty"), *given])
+    assert isinstance(told.exception, ArchiveNotFound) and "empty" in str(told.exception)
+    clsp(name, tmp_path / "empty", small / "outro.flac", *given)
+    assert f"no file in '{tmp_path / 'empty'}'" in caplog.text
 
 
 def test_status_counts_what_the_lake_holds(sample_lake):
@@ -181,6 +233,12 @@ def test_doctor_looks_at_model_and_lake_and_exits_1_when_something_is_wrong(samp
         (["search", "a voice", "--lake", "L"], "no lake at"),
         (["status", "--lake", "L"], "no lake at"),
         (["similarity", "nowhere.wav", "--text", "a voice"], "no archive at"),
+        (["similarity", "", "--text", "a voice"], "no archive at ''"),
+        (["tag", "", "--lake", "L"], "source '': expected a path"),
+        (["tag", "x", "--lake", ""], "lake '': expected a path"),
+        (["status", "--lake", ""], "lake '': expected a path"),
+        (["reprocess", "--lake", "L"], "no lake at"),
+        (["classify", ".", "--labels", "a,b"], "no file in '.'"),
     ],
 )
 def test_errors_are_one_sentence_and_exit_code_3(given, said, tmp_path, monkeypatch, capsys):

@@ -64,10 +64,21 @@ def test_failures_are_counted_then_listed(archive, ill, tmp_path):
     ]
     assert row["uri"] == "1.wav" and "the disk gives an error" in row["error_message"]
     assert row["processed_at"]
-    assert clsp_json("failures", "--lake", lake, "--archive", "/elsewhere")["rows"] == []
     printed = clsp("failures", "--lake", lake, "--limit", 1)
     assert "unsupported" in printed and "the latest 1 of 2" in printed
     assert CliRunner().invoke(app, ["failures", "--lake", str(lake), "--kind", "x"]).exit_code == 2
+
+
+def test_an_archive_that_the_lake_does_not_know_is_refused(archive, ill, tmp_path):
+    """No failures in it would read like good news."""
+    lake = tmp_path / "lake"
+    clsp("tag", archive, "--lake", lake)
+    for given in (["failures", "--archive", "/typo"], ["retry", "--archive", "/typo"],
+                  ["retry", "/typo"], ["retry", ""]):  # fmt: skip
+        result = CliRunner().invoke(app, [*given, "--lake", str(lake)])
+        assert isinstance(result.exception, SettingsError), given
+        assert str(archive) in str(result.exception) and given[-1] in str(result.exception)
+    clsp("failures", "--lake", lake, "--archive", f"{archive}/")
 
 
 def test_retry_processes_those_files_alone_and_counts(archive, ill, tmp_path):

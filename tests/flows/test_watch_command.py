@@ -106,6 +106,15 @@ def test_after_a_run_there_is_a_line_for_each_that_fires(lake, capsys):
     assert "watch many fires: 1 is above 0" in said and "few" not in said
 
 
+def test_where_there_is_no_lake_yet_no_watch_is_missed(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert "Nothing to do: no file in" in clsp(
+        "tag", tmp_path / "empty", "--lake", tmp_path / "new"
+    )
+    assert watching.after_run(str(tmp_path / "new")) == []
+    assert capsys.readouterr().err == ""
+
+
 def test_watches_that_cannot_be_asked_fail_no_run(lake, capsys, monkeypatch):
     monkeypatch.setattr("pipelines.lake.LOCK_WAIT_S", 0.1)
     watches.add(Lake(lake), "many", CHUNKS, above=5)

@@ -14,11 +14,14 @@ from deltalake import write_deltalake
 from typer.testing import CliRunner
 
 from flows.cli import app
-from pipelines import fetching, planning, schemas, tagging, worker
+from pipelines import fetching, maintain, planning, schemas, tagging, worker
+from pipelines.archive import EVERYTHING
 from pipelines.errors import ArchiveNotFound, ArchiveUnreachable, FailureKind, RecordingError
 from pipelines.jobs import Outcome, recordings_table
 from pipelines.lake import Lake
 from pipelines.query import run
+from pipelines.reprocess import ReprocessSettings, steps
+from pipelines.retry import retries
 from pipelines.settings import TagSettings
 from pipelines.sources import would_list
 from pipelines.tagging import tag
@@ -192,10 +195,55 @@ def test_an_archive_that_is_missing_or_empty_is_not_all_gone(archive, tmp_path):
     assert set(states(lake).values()) == {"gone"}
 
 
+def test_what_lies_behind_a_link_to_nothing_is_not_gone_whatever_the_patterns(archive, tmp_path):
+    lake, disk = tmp_path / "lake", tmp_path / "disk"
+    tone(disk / "four.wav", 500)
+    (archive / "disk").symlink_to(disk)
+    tag(settings(archive, lake, include=("*.wav",)))
+    disk.rename(tmp_path / "not-mounted")
+    (archive / "a/one.wav").unlink()
+    report = tag(settings(archive, lake, include=("*.wav",)))
+    assert (report.gone, report.unlisted) == (1, 0)
+    assert states(lake)["disk/four.wav"] == "tagged"
+
+
+def test_a_lake_in_its_own_archive_is_no_part_of_it(archive):
+    lake = archive / "lake"
+    tag(settings(archive, lake))
+    maintain.maintain(Lake(lake))
+    assert {"speech", "vectors"} <= {path.name for path in lake.iterdir()}
+    assert any(path.name.startswith(".") for path in lake.iterdir())  # its locks
+    for include in ((), EVERYTHING):
+        report = tag(settings(archive, lake, include=include))
+        assert (report.listed, report.failed, report.unchanged) == (4, 0, 4)
+    other = tag(settings(archive, archive.parent / "other"))
+    assert (other.listed, other.tagged) == (4, 3)
+
+
+def test_a_name_that_no_pattern_asks_for_is_no_failure(archive, tmp_path):
+    (archive / "dangling.wav").symlink_to("nowhere")
+    report = tag(settings(archive, tmp_path / "lake", include=("a/*",)))
+    assert (report.tagged, report.failed, report.unlisted) == (2, 0, 0)
+
+
+def test_hidden_files_are_retried_and_reprocessed_like_others(archive, tmp_path):
+    lake = tmp_path / "lake"
+    tone(archive / ".x/hidden.wav", 500)
+    (archive / ".words.wav").write_text("no audio")
+    report = tag(settings(archive, lake, include=EVERYTHING))
+    assert (report.tagged, report.failed) == (4, 2)
+    [wanted] = retries(Lake(lake), ["unsupported"])
+    assert tag(wanted.settings, retry=wanted.uris).failed == 2
+    for step in steps(ReprocessSettings(str(lake), segments="whole")):
+        assert tagging.carry_out(step.plan()).tagged == 4
+    assert tag(settings(archive, lake, segments="whole")).gone == 0
+
+
 @pytest.mark.parametrize(
     ("kind", "include", "uri", "looked_for"),
     [
         ("folder", (), "a/.hidden/x.wav", False),
+        ("folder", ("**/.*",), "a/.hidden/x.wav", True),
         ("folder", ("*.flac",), "a/x.wav", False),
         ("list", (), ".hidden.wav", True),
         ("webdataset", (), "s-0.tar/x.wav", True),

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from clsp.checkpoint import ASSETS
 from flows.cli import app
 from pipelines import relabel, schemas, tagging, targets
-from pipelines.errors import QueryError, SettingsError, TaxonomyError
+from pipelines.errors import LakeError, QueryError, SettingsError, TaxonomyError
 from pipelines.goal import Goal
 from pipelines.jobs import parts_of
 from pipelines.lake import Lake
 from pipelines.planning import plan
 from pipelines.query import run
-from pipelines.reprocess import ReprocessSettings, seconds_of, steps
+from pipelines.reprocess import ReprocessSettings, has_goal, require_goal, seconds_of, steps
 from pipelines.settings import TagSettings
 from pipelines.tagging import carry_out, tag
 from tests.faults.runs import harm, tone
@@ -251,6 +251,11 @@ def test_labels_are_readable_while_new_ones_are_made(lake, mood, monkeypatch):
 
 
 def test_without_a_goal_nothing_is_done(lake):
+    nowhere = ReprocessSettings(str(lake / "nowhere"))
+    for ask in (require_goal, steps):
+        with pytest.raises(LakeError, match="no lake at"):
+            ask(nowhere)
+    assert not has_goal(nowhere)  # as on schedule: nothing to do yet
     with pytest.raises(SettingsError, match=r"nothing says .*clsp target"):
         steps(ReprocessSettings(str(lake)))
     with pytest.raises(SettingsError, match="only 'some'"):
@@ -354,7 +359,9 @@ def test_the_commands_count_declare_and_do(archive, lake, mood):
     seen = seconds_of(Lake(lake), steps(ReprocessSettings(str(lake), segments="whole")))
     assert seen["re-embed"] > 0 and seen["relabel"] == 0.0
 
-    assert "declared" in clsp("target", "--lake", lake, "--clear")
+    cleared = clsp("target", "--lake", lake, "--clear")
+    assert "Nothing is declared any more" in cleared and "clsp reprocess" not in cleared
+    assert "declared any more" not in clsp("target", "--lake", lake, "--clear")
     result = CliRunner().invoke(app, ["target", "--lake", str(lake), "--clear", "--model", "tiny"])
     assert result.exit_code == 2
     both = ["reprocess", "--lake", str(lake), "--relabel", "--re-embed"]

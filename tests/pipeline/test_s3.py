@@ -206,7 +206,7 @@ def test_objects_of_any_name_are_listed_in_order_and_open(bucket):
     assert uris(bucket.url, include=("*.wav",), exclude=("x", "*%*")) == sorted(
         key for key in ODD if not key.startswith("x/") and "%" not in key
     )
-    assert "x/.hidden.wav" in uris(bucket.url, exclude=())
+    assert "x/.hidden.wav" in uris(bucket.url, include=("**/.*",))
 
 
 def test_a_folder_without_a_name_is_told_and_not_passed_over(bucket):

@@ -9,7 +9,13 @@ import fsspec
 import pytest
 
 from pipelines.archive import FileEntry, archive_id, content_hash, list_archive, open_local
-from pipelines.errors import ArchiveNotFound, ArchiveUnreachable, FailureKind, RecordingError
+from pipelines.errors import (
+    ArchiveForbidden,
+    ArchiveNotFound,
+    ArchiveUnreachable,
+    FailureKind,
+    RecordingError,
+)
 
 SAMPLES = Path(__file__).parents[1] / "data" / "sample-archive"
 
@@ -94,7 +100,67 @@ def test_a_name_that_is_not_utf8_is_escaped_in_the_uri_and_opens_by_its_path(
 def test_hidden_files_and_folders_are_left_out_unless_asked_for(tmp_path: Path) -> None:
     make(tmp_path, "a.wav", ".hidden.wav", ".git/config", "x/.cache/b.wav", "x/.c.wav", "x/c.wav")
     assert uris(tmp_path) == ["a.wav", "x/c.wav"]
-    assert len(uris(tmp_path, exclude=())) == 6
+    assert len(uris(tmp_path, include=("*", "**/.*"))) == 6
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"exclude": ["x"]}, ["a.wav"]),
+        ({"include": ["*"]}, ["a.wav", "x/c.wav"]),
+        ({"include": [".*"]}, [".git/config", ".hidden.wav"]),
+        ({"include": ["**/.*"], "exclude": [".git"]}, [".hidden.wav", "x/.c.wav", "x/.d/b.wav"]),
+        ({"include": ["*.wav", "x/.d/*"]}, ["a.wav", "x/.d/b.wav", "x/c.wav"]),
+    ],
+)
+def test_hidden_files_are_found_by_a_glob_with_a_dot_and_no_other_option(
+    tmp_path: Path, filters: dict[str, list[str]], expected: list[str]
+) -> None:
+    make(tmp_path, "a.wav", ".hidden.wav", ".git/config", "x/.d/b.wav", "x/.c.wav", "x/c.wav")
+    assert uris(tmp_path, **filters) == expected
+
+
+def test_the_tables_of_a_lake_in_the_archive_are_left_out(tmp_path: Path, memory: str) -> None:
+    lake = ("runs/_delta_log/0.json", "runs/part-0.parquet", "vectors/k/embeddings.f16",
+            "vectors/k/segment_ids", "vectors/k/record.json")  # fmt: skip
+    mine = ("a.wav", "lake/notes.wav", "runs/b.wav")
+    make(tmp_path, *mine, *(f"lake/{name}" for name in lake), "embeddings.f16")
+    for name in (*mine, *(f"lake/{name}" for name in lake)):
+        fsspec.filesystem("memory").pipe(f"{memory}/{name}", b"x")
+    assert uris(tmp_path) == ["a.wav", "embeddings.f16", "lake/notes.wav", "runs/b.wav"]
+    assert uris(memory) == ["a.wav", "lake/notes.wav", "runs/b.wav"]
+    assert uris(tmp_path / "lake") == ["notes.wav"]
+
+
+def test_a_name_that_cannot_be_looked_at_is_told_where_it_is_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, "a.mp3")
+    (tmp_path / "gone.wav").symlink_to("nowhere")
+    assert uris(tmp_path, include=["*.mp3"]) == ["a.mp3"]
+    assert not caplog.text
+    assert uris(tmp_path, include=["*.mp3", "*.wav"]) == ["a.mp3"]
+    assert "gone.wav" in caplog.text
+
+
+@pytest.mark.parametrize("asked", ["stat", "scandir"])
+def test_a_folder_that_may_not_be_looked_at_is_forbidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    make(tmp_path, "calls/a.wav")
+
+    def forbidding(*args: object, **given: object) -> None:  # as root every folder may be
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path if asked == "stat" else os, asked, forbidding)
+    with pytest.raises(ArchiveForbidden, match=r"calls.*Permission denied.*chmod"):
+        list_archive(f"{tmp_path}/calls")
+
+
+@pytest.mark.parametrize("source", ["", " "])
+def test_no_name_is_not_the_current_folder(source: str) -> None:
+    with pytest.raises(ArchiveNotFound, match="the name is empty"):
+        list_archive(source)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +249,7 @@ def test_listing_does_not_wait_for_folders_further_on(
 
     monkeypatch.setattr(os, "scandir", noting)
     assert next(list_archive(str(tmp_path))).uri == "a/x"
-    assert scanned == [tmp_path.name, "a"]
+    assert set(scanned) == {tmp_path.name, "a"}
 
 
 def test_the_version_changes_with_the_file_and_only_then(tmp_path: Path) -> None:
