@@ -81,6 +81,11 @@ class Lake:
         if create:
             with lake_errors(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.root, os.W_OK | os.X_OK):  # else found out after an hour's work
+                raise LakeError(
+                    f"the lake {self.root} may not be written to: expected a folder of our own, on "
+                    "a disk that is not read-only. Check who owns it, or choose another --lake"
+                )
         elif not absent_ok and not self.exists("runs"):
             raise LakeError(f"no lake at {self.root}: make one with `clsp tag SOURCE --lake DIR`")
 

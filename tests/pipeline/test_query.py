@@ -1,5 +1,6 @@
 """SQL and search over a lake, and what they must not do."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,8 +12,10 @@ import pytest
 from pipelines.errors import LakeError, QueryError, SettingsError
 from pipelines.lake import Lake
 from pipelines.packing import halves, pack, unpack
+from pipelines.planning import plan
 from pipelines.query import VIEWS, run
 from pipelines.search import lake_model, search
+from pipelines.settings import TagSettings
 
 NOTHING = {"evaluations", "targets", "watches", "watch_checks"}  # is in a lake just tagged
 
@@ -81,6 +84,18 @@ def test_every_way_to_ask_is_a_query(lake, sql):
 def test_no_lake_says_how_to_make_one(tmp_path):
     with pytest.raises(LakeError, match="clsp tag SOURCE --lake DIR"):
         Lake(tmp_path)
+
+
+def test_a_lake_that_may_not_be_written_to_is_told_before_the_work(
+    sample_archive, tmp_path, monkeypatch
+):
+    writable = os.access
+    refused = tmp_path / "lake"
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path != refused and writable(path, mode)
+    )  # of root everything is taken
+    with pytest.raises(LakeError, match=r"lake .*may not be written to.*--lake"):
+        plan(TagSettings(str(sample_archive), str(refused)))
 
 
 def test_search_finds_what_comparing_everything_finds(lake, tiny):
