@@ -60,7 +60,7 @@ def verify(lake: Lake, deep: bool = False) -> list[Finding]:
                 "the plain files have the tables' rows", "embeddings", bad, vectors.REMOVE
             )
             return [*found, *_rows(db), plain]
-    except duckdb.Error as error:  # most likely a page: which file's?
+    except (duckdb.Error, LakeError) as error:  # most likely a page: which file's?
         found = list(_files(lake, deep=True))
         if any(finding.count and finding.harmful for finding in found):
             return found
