@@ -60,6 +60,7 @@ app = typer.Typer(
 )
 
 EXIT_STRICT, EXIT_TERMINAL, EXIT_TRANSIENT = 1, 3, 4
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says to one more byte
 
 
 @app.callback()
@@ -311,6 +312,9 @@ def main() -> None:
     from pipelines.stopping import EXIT_STATUS
 
     atexit.register(_hush)  # first: so it runs after what Prefect registers
+    # Closed by who wants to hear nothing: then they are None.
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):  # in which some names cannot be written: ASCII, say
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
@@ -326,7 +330,7 @@ def main() -> None:
             EXIT_TRANSIENT if isinstance(error, TransientError) else EXIT_TERMINAL
         ) from None
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
             print(f"clsp: the answer cannot be written: {error.strerror}", file=sys.stderr)
         else:  # a fault of ours

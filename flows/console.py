@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line end
 PIPE_WIDTH = 240  # columns where the output is no terminal: nobody folds a file by hand
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-err = Console(stderr=True, highlight=False)
+# No emoji: a name such as `a:key:b.wav` is what it is.
+out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:
@@ -53,23 +54,27 @@ def print_rows(rows: Sequence[dict[str, Any]], title: str | None = None) -> None
     columns = list(rows[0]) if rows else []
     for column in columns:
         number = all(isinstance(row[column], int | float | None) for row in rows)
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
+        table.add_column(_literal(column), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     out.print(table if rows else "[dim]no rows[/dim]")
 
 
 def _cell(value: Any) -> str:
-    from rich.markup import escape
-
     if value is None:
         return "[dim]NULL[/dim]"
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
-    # Names of files may hold what a terminal would obey.
-    return escape(CONTROLS.sub(lambda found: ascii(found[0])[1:-1], str(value)))
+    return _literal(str(value))
+
+
+def _literal(text: str) -> str:
+    """Names, of files too, may hold what a terminal or Rich would obey."""
+    from rich.markup import escape
+
+    return escape(CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text))
 
 
 def write_arrow(table: "pa.Table", format_: str) -> None:

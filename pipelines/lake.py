@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Delta or DuckDB takes these in a folder's path for something else, or panics (measured).
 UNFIT = re.compile(r"[*?\[\]^|\\%\x00-\x1f]")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # in Delta's messages
 COMMIT_ATTEMPTS = 5  # a conflict leaves the data right and asks for another try
 LOCK = ".commit.lock"
 LOCK_WAIT_S = 900.0  # for those who commit before us; a commit takes seconds
@@ -212,7 +213,11 @@ class Lake:
     def exists(self, table: str) -> bool:
         folder = self.root / table
         with lake_errors(folder):
-            folder.exists()  # raises where that may not be looked at; what follows says no
+            try:  # to enter it, and to list it: of what is forbidden, Delta says that it is absent
+                os.stat(f"{folder}/_delta_log/.")  # noqa: PTH116  a Path drops the dot
+                os.scandir(folder / "_delta_log").close()
+            except (FileNotFoundError, NotADirectoryError):
+                return False
             return DeltaTable.is_deltatable(folder.as_uri())
 
     def _require_new(self, tables: Iterable[str], chunk_id: str) -> None:
@@ -290,7 +295,8 @@ def lake_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError) as error:
-        reason = str(error).split("\n", 1)[0]  # the others are Delta's own backtrace
+        first, *more = COLOURS.sub("", str(error)).split("\n")  # some are Delta's own backtrace
+        reason = ": ".join([first, *(line.strip(" ↳") for line in more if "↳" in line)])
         raise LakeError(
             f"table {path}: {reason}. Readers see nothing half-written; check the folder's "
             "space and permissions, then run again"

@@ -8,7 +8,7 @@ Knows nothing of how rows came to be.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from duckdb.sqltypes import DuckDBPyType
 
 from pipelines import schemas, views
 from pipelines.errors import LakeError, QueryError
@@ -41,6 +42,10 @@ VIEWS = {
 
 WRITES = ("copy", "insert", "update", "delete", "merge")
 RUNS_TEXT = ("query", "json_execute_serialized_sql")
+# Types, by how DuckDB's names of them begin. Arrow has none for these, or loses something (of
+# UHUGEINT, the upper half), or no format of ours has one.
+LOST = ("bignum", "bit", "interval", "time with time zone", "uhugeint", "union", "variant")
+TIMES = ("date", "time")
 
 
 @contextmanager
@@ -94,15 +99,20 @@ def connect(
 
 @contextmanager
 def _damage_told(lake: Lake, files: list[list[str]]) -> Iterator[None]:
-    """Raises LakeError for an error of DuckDB's, or a QueryError made of one, that names any of the
-    files, which are the lake's: the SQL is not to blame. Nor is it where the error is of no class
-    of DuckDB's, as from within a damaged page."""
+    """Raises LakeError for an error of DuckDB's or Arrow's, or a QueryError made of one, that names
+    any of the files, which are the lake's: the SQL is not to blame. Nor is it where the error is
+    of no class of DuckDB's, as from within a damaged page, nor where Arrow speaks of Parquet, which
+    names no file."""
     try:
         yield
-    except (duckdb.Error, QueryError) as error:
-        told = str(error).splitlines()[0]
-        unclassed = duckdb.Error in (type(error), type(error.__cause__))
-        if not unclassed and not any(file in told for paths in files for file in paths):
+    except (duckdb.Error, pa.ArrowInvalid, OSError, QueryError) as error:
+        told = str(error).split("\n", 1)[0].rstrip(".")
+        unnamed = (
+            duckdb.Error in (type(error), type(error.__cause__))
+            or (isinstance(error, pa.ArrowInvalid) and "Parquet" in told)
+            or (type(error) is OSError and error.errno is None)  # Arrow's, of a page
+        )
+        if not unnamed and not any(file in told for paths in files for file in paths):
             raise
         raise LakeError(
             f"a file of the lake {lake.root} is missing or damaged: {told}. Run `clsp verify "
@@ -123,42 +133,67 @@ def one_of(column: str, query: str) -> str:
 
 
 def run(lake: Lake, sql: str, at: datetime | None = None) -> pa.Table:
-    """One SQL query to an Arrow table; `at`, of the lake as it was then. It can only read.
+    """One SQL query to an Arrow table; `at`, of the lake as it was then. It can only read. What
+    Arrow cannot hold as it is, such as intervals, is text.
 
     Raises QueryError for anything but one query, or with DuckDB's reason.
     """
     with connect(lake, at) as db:
-        return ask(db, sql)
+        return ask(db, sql, LOST)
 
 
-def ask(db: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
-    """`run`, on a connection that is there."""
+def ask(db: duckdb.DuckDBPyConnection, sql: str, as_text: tuple[str, ...] = ()) -> pa.Table:
+    """`run`, on a connection that is there; of these types, values become text."""
     try:
         _require_query(db, sql)
-        return arrow(db, sql)
+        return _as_text(db.sql(sql), as_text).to_arrow_table()
     except duckdb.Error as error:
         raise QueryError(f"{error}\nThe views are: {', '.join(VIEWS)}") from error
 
 
 def presentable(table: pa.Table, in_python: bool) -> pa.Table:
-    """An answer that other formats can hold: columns of one name are told apart by a number, and
-    intervals and unions are text. `in_python`: so are times that Python has none for, such as
-    `infinity`."""
+    """An answer that other formats can hold: columns of one name are told apart by a number.
+    `in_python`: times that Python has none for, such as `infinity`, are text."""
     table = table.rename_columns(_apart(table.column_names))
-    unfit = []
-    for column in table.schema:
-        kind = column.type
-        if (
-            pa.types.is_interval(kind)
-            or pa.types.is_union(kind)
-            or (in_python and pa.types.is_temporal(kind) and not _fits_python(table[column.name]))
-        ):
-            unfit.append(column.name)
+    unfit = [name for name in table.column_names if in_python and not _fits_python(table[name])]
     if not unfit:
         return table
-    written = ", ".join(f"CAST({_name(name)} AS VARCHAR) AS {_name(name)}" for name in unfit)
     with database() as db:
-        return db.from_arrow(table).project(f"* REPLACE ({written})").to_arrow_table()
+        return _as_text(db.from_arrow(table), TIMES, unfit).to_arrow_table()
+
+
+def _as_text(
+    answer: duckdb.DuckDBPyRelation, types: tuple[str, ...], among: Collection[str] | None = None
+) -> duckdb.DuckDBPyRelation:
+    """The same columns, but values of these types are text, as DuckDB writes it, also those within
+    lists and structs; `among`: in columns of these names alone."""
+    columns, changed = [], False
+    for at, (name, kind) in enumerate(zip(answer.columns, answer.types, strict=True), start=1):
+        value, wanted = f"#{at}", _type(kind, types)  # by number: names may be there twice
+        if (among is None or name in among) and wanted != _type(kind, ()):
+            value, changed = f"CAST({value} AS {wanted})", True
+        columns.append(f"{value} AS {_name(name)}")
+    return answer.project(", ".join(columns)) if changed else answer
+
+
+def _type(kind: DuckDBPyType, texts: tuple[str, ...]) -> str:
+    """A type in SQL, VARCHAR in place of each whose name begins so."""
+    if kind.id.startswith(texts):
+        return "VARCHAR"
+    match kind.id:
+        case "list":
+            [(_, child)] = kind.children
+            return f"{_type(child, texts)}[]"
+        case "array":
+            (_, child), (_, size) = kind.children
+            return f"{_type(child, texts)}[{size}]"
+        case "struct":
+            parts = [f"{_name(name)} {_type(part, texts)}" for name, part in kind.children]
+        case "tuple" | "map":
+            parts = [_type(part, texts) for _, part in kind.children]
+        case _:
+            return str(kind)
+    return f"{kind.id}({', '.join(parts)})"
 
 
 def _apart(names: list[str]) -> list[str]:
@@ -174,6 +209,8 @@ def _apart(names: list[str]) -> list[str]:
 
 
 def _fits_python(column: pa.ChunkedArray) -> bool:
+    if not (pa.types.is_temporal(column.type) or pa.types.is_nested(column.type)):
+        return True
     try:
         column.to_pylist()
     except (OverflowError, ValueError):

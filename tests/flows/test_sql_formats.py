@@ -5,9 +5,11 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -75,8 +77,42 @@ def test_what_a_format_has_no_type_for_is_text(sample_lake):
     assert pa.types.is_timestamp(kept["until"].type) and pa.types.is_date(kept["far"].type)
 
 
+def test_so_is_what_lies_within_lists_and_structs(sample_lake):
+    query = """SELECT [INTERVAL 1 DAY, NULL] AS l, {'a b': {'c': ['infinity'::DATE]}, 'n': 1} AS s,
+                      MAP {'k': INTERVAL 2 DAY} AS m, row(INTERVAL 3 DAY, 4) AS r,
+                      array_value(union_value(n := 7)) AS f"""
+    wanted = {
+        "l": ["1 day", None],
+        "s": {"a b": {"c": ["infinity"]}, "n": 1},
+        "m": [["k", "2 days"]],
+        "r": {"element1": "3 days", "element2": 4},
+        "f": ["7"],
+    }
+    assert json.loads(asked(sample_lake, query, "json")) == [wanted]
+    [row] = csv.DictReader(io.StringIO(asked(sample_lake, query, "csv")))
+    assert {name: json.loads(value) for name, value in row.items()} == wanted
+    assert all(value in asked(sample_lake, query, "table") for value in ("'1 day'", "'infinity'"))
+    kept = parquet(sample_lake, query)
+    assert kept["l"].to_pylist() == [wanted["l"]]
+    assert pa.types.is_date(kept["s"].type.field("a b").type.field("c").type.value_type)
+
+
+def test_what_arrow_would_change_is_text(sample_lake):
+    query = """SELECT 340282366920938463463374607431768211455::UHUGEINT AS u,
+                      '12:00:00+05'::TIMETZ AS t, '10101'::BIT AS b, -(10::BIGNUM) AS n"""
+    wanted = {"u": f"{2**128 - 1}", "t": "12:00:00+05", "b": "10101", "n": "-10"}
+    assert list(csv.DictReader(io.StringIO(asked(sample_lake, query, "csv")))) == [wanted]
+    assert parquet(sample_lake, query).to_pylist() == [wanted]
+
+
+def test_text_in_place_of_values_keeps_the_order_of_rows(sample_lake):
+    query = "SELECT INTERVAL (n) DAY AS d, n AS d FROM range(30) t(n) ORDER BY 1 DESC LIMIT 2"
+    rows = json.loads(asked(sample_lake, query, "json"))
+    assert rows == [{"d": "29 days", "d_1": 29}, {"d": "28 days", "d_1": 28}]
+
+
 def test_what_does_not_fit_parquet_is_one_sentence(sample_lake):
-    query = "SELECT [INTERVAL '1 day'] AS days"
+    query = "SELECT 'infinity'::TIMESTAMP_S AS until"
     given = ["sql", query, "--lake", str(sample_lake), "--format", "parquet"]
     error = CliRunner().invoke(app, given).exception
     assert isinstance(error, QueryError) and "does not fit Parquet" in str(error)
@@ -105,6 +141,13 @@ def test_a_terminal_is_not_told_what_to_do_by_a_name(sample_lake):
     assert r"a\x1b[31mred\x9b" in shown
     assert not CONTROLS.search(shown)
     assert json.loads(asked(sample_lake, query, "json"))[0]["uri"][1] == "\x1b"
+
+
+def test_names_are_shown_as_they_are(sample_lake):
+    query = """SELECT 'x:key:y' AS "[red]a", 2 AS "[/red]", 3 AS "b\x1b[31m" """
+    shown = asked(sample_lake, query, "table")
+    assert all(text in shown for text in ("x:key:y", "[red]a", "[/red]", r"b\x1b[31m"))
+    assert not CONTROLS.search(shown)
 
 
 def typed(*given: object, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -137,27 +180,47 @@ def test_an_answer_that_does_not_fit_on_the_disk_is_one_sentence(sample_lake, ro
     assert done.stderr == "clsp: the answer cannot be written: No space left on device\n"
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_output_is_no_fault_of_ours(sample_lake, closed):
+    typed = shlex.join([sys.executable, "-m", "flows.cli", "sql", "--lake", str(sample_lake)])
+    number = {"stdout": 1, "stderr": 2}[closed]
+    for query, code in (("SELECT 1", 0), ("SELEC", 3)):
+        line = f"{typed} {shlex.quote(query)} {number}>&-"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+        assert done.returncode == code and "Traceback" not in done.stderr
+
+
 # ---- a lake with a damaged file -----------------------------------------------------------------
 
 
 @pytest.fixture
 def damaged(sample_lake, tmp_path, request) -> Path:
+    table, how = request.param
     root = tmp_path / "damaged"
     shutil.copytree(sample_lake, root)
-    [path, *_] = Lake(root).stored("labels")[0]
-    whole = Path(path).read_bytes()
-    if request.param == "missing":
+    [path, *_] = Lake(root).stored(table)[0]
+    whole, half = Path(path).read_bytes(), len(Path(path).read_bytes()) // 2
+    left = {
+        "cut off": whole[:half],
+        "overwritten": whole[:100] + bytes(half) + whole[100 + half :],
+    }
+    if how == "missing":
         Path(path).unlink()
-    elif request.param == "cut off":
-        Path(path).write_bytes(whole[: len(whole) // 2])
     else:
-        Path(path).write_bytes(
-            whole[:100] + bytes(len(whole) // 2) + whole[100 + len(whole) // 2 :]
-        )
+        Path(path).write_bytes(left[how])
     return root
 
 
-@pytest.mark.parametrize("damaged", ["missing", "cut off", "overwritten"], indirect=True)
+DAMAGES = ("missing", "cut off", "overwritten")
+
+
+@pytest.mark.parametrize("damaged", [("embeddings", how) for how in DAMAGES], indirect=True)
+def test_a_search_tells_of_damaged_embeddings(damaged):
+    error = CliRunner().invoke(app, ["search", "a man", "--lake", str(damaged)]).exception
+    assert isinstance(error, LakeError) and "missing or damaged" in str(error)
+
+
+@pytest.mark.parametrize("damaged", [("labels", how) for how in DAMAGES], indirect=True)
 def test_a_damaged_file_is_told_and_doctor_says_no(damaged):
     told = "missing or damaged: .*clsp verify --deep"
     with pytest.raises(LakeError, match=told):
@@ -180,13 +243,38 @@ def test_wrong_sql_is_not_the_lakes_fault(sample_lake):
 
 
 def test_a_lake_that_may_not_be_looked_at_is_not_called_absent(sample_lake, monkeypatch):
-    look = Path.exists
+    look, read = os.stat, os.scandir
 
-    def refused(path: Path) -> bool:
-        if path.is_relative_to(sample_lake):
-            raise PermissionError(13, "Permission denied", str(path))
-        return look(path)
+    def refusing(call: Callable, wanted: str) -> Callable:
+        def refused(path: object, **given: object) -> object:
+            if str(path).startswith(wanted):
+                raise PermissionError(13, "Permission denied", str(path))
+            return call(path, **given)
 
-    monkeypatch.setattr(Path, "exists", refused)
-    with pytest.raises(LakeError, match=r"Permission denied.*check the folder's"):
-        Lake(sample_lake)
+        return refused
+
+    for table in ("runs", "labels"):  # without labels, `speech` would have no rows
+        log = str(sample_lake / table / "_delta_log")
+        for name, call, wanted in (("stat", look, f"{log}/."), ("scandir", read, log)):
+            with monkeypatch.context() as patched:
+                patched.setattr(os, name, refusing(call, wanted))
+                with pytest.raises(LakeError, match=r"Permission denied.*check the folder's"):
+                    run(Lake(sample_lake), "FROM speech")
+
+
+def test_what_is_below_a_file_is_absent(sample_lake, tmp_path):
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "file", tmp_path / "file" / "lake", tmp_path / "nothing"):
+        with pytest.raises(LakeError, match="no lake at"):
+            Lake(root)
+
+
+def test_deltas_reason_is_told_in_full(sample_lake, tmp_path):
+    root = tmp_path / "lake"
+    shutil.copytree(sample_lake, root)
+    [entry, *_] = sorted((root / "labels" / "_delta_log").glob("*.json"))
+    entry.unlink()
+    entry.symlink_to(entry)
+    with pytest.raises(LakeError, match=r"LocalFileSystem error: .*labels.*symbolic") as told:
+        run(Lake(root), "FROM speech")
+    assert "\x1b" not in str(told.value) and "\n" not in str(told.value)
