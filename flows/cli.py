@@ -45,6 +45,7 @@ from flows.options import (
     WorkerCpusOption,
     WorkerGpusOption,
     WorkersOption,
+    given_lake,
 )
 
 app = typer.Typer(
@@ -269,7 +270,10 @@ def search(
 def doctor(
     model: ModelOption = "tiny",
     lake: Annotated[
-        str | None, typer.Option("--lake", help="A lake to look at too.", envvar="CLSP_LAKE")
+        str | None,
+        typer.Option(
+            "--lake", help="A lake to look at too.", envvar="CLSP_LAKE", callback=given_lake
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

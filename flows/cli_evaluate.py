@@ -9,7 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.options import JsonOption, ModelOption, Precision, PrecisionOption, SeedOption
+from flows.options import (
+    JsonOption,
+    ModelOption,
+    Precision,
+    PrecisionOption,
+    SeedOption,
+    given_lake,
+)
 
 evaluate_app = typer.Typer(
     no_args_is_help=True, help="Measure a model on labelled speech: what can it be trusted with?"
@@ -41,7 +48,12 @@ PresetOption = Annotated[
 ]
 LakeOption = Annotated[
     str | None,
-    typer.Option("--lake", help="Write the figures into this lake too.", envvar="CLSP_LAKE"),
+    typer.Option(
+        "--lake",
+        help="Write the figures into this lake too.",
+        envvar="CLSP_LAKE",
+        callback=given_lake,
+    ),
 ]
 FlowOption = Annotated[bool, typer.Option("--flow", help="Run as the Prefect flow evaluate_model.")]
 SplitOption = Annotated[str | None, typer.Option("--split", help="Only clips of this split.")]

@@ -6,11 +6,11 @@ Knows nothing of who listens; see flows/deploy.py.
 
 import re
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from clsp.errors import TransientError
 from flows import environment  # noqa: F401  (before prefect)
+from pipelines.places import resolved
 
 ARCHIVE_ADDED = "clsp.archive.added"  # payload: source
 TARGET_CHANGED = "clsp.target.changed"  # what the lake's labels shall be made with is another now
@@ -23,7 +23,7 @@ class ServerNotReached(TransientError):
 
 def absolute(place: str) -> str:
     """A URL as it is; a path as seen from everywhere on this machine."""
-    return place if "://" in place else str(Path(place).expanduser().resolve())
+    return place if "://" in place else str(resolved(place))
 
 
 def lake_key(lake: str) -> str:

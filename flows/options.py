@@ -12,9 +12,9 @@ class ExecutorName(StrEnum):
     ray = "ray"
 
 
-def given_lake(lake: str) -> str:
+def given_lake(lake: str | None) -> str | None:
     """Raises SettingsError where it is empty: that would be the current folder."""
-    if not lake.strip():
+    if lake is not None and not lake.strip():
         from pipelines.settings import check_given
 
         check_given("lake", lake)

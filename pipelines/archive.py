@@ -32,6 +32,7 @@ from typing import BinaryIO
 
 from pipelines import pieces, remote
 from pipelines.errors import ArchiveForbidden, ArchiveNotFound, FailureKind, RecordingError
+from pipelines.places import resolved
 from pipelines.redaction import redacted, why, without_credentials
 from pipelines.remote import remote_info
 from pipelines.walk import Fail, FileEntry, Node, OnError, as_text, matches, walk
@@ -203,7 +204,7 @@ def _no_archive(source: str, exc: OSError) -> ArchiveNotFound | ArchiveForbidden
 
 
 def _local_root(source: str) -> Path:
-    return Path(re.sub("^file://", "", source, flags=re.IGNORECASE)).expanduser().resolve()
+    return resolved(re.sub("^file://", "", source, flags=re.IGNORECASE))
 
 
 def local_version(stat: os.stat_result) -> str:

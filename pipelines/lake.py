@@ -24,6 +24,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from pipelines import faults, schemas
 from pipelines.errors import LakeBusy, LakeError
 from pipelines.layout import writer_properties
+from pipelines.places import resolved
 
 if TYPE_CHECKING:
     from pipelines.contents import Contents
@@ -72,7 +73,7 @@ class Lake:
     """
 
     def __init__(self, root: str | Path, create: bool = False, absent_ok: bool = False) -> None:
-        self.root = Path(root).expanduser().resolve()
+        self.root = resolved(root)
         self._contents: Contents | None = None  # of what is committed, as far as it was asked for
         if unfit := UNFIT.search(str(self.root)):
             raise LakeError(

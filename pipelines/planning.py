@@ -19,6 +19,7 @@ from pipelines.archive import FileEntry, archive_id, is_remote, why
 from pipelines.audio_info import Limits
 from pipelines.jobs import Chunk, Job, model_key
 from pipelines.lake import Lake
+from pipelines.places import resolved
 from pipelines.query import arrow, connect
 from pipelines.settings import TagSettings, check_precision
 from pipelines.sources import kind_of, list_source
@@ -71,7 +72,7 @@ class Plan:
             "source": source,
             "kind": kind_of(given.source, given.kind),
             "model": str(folder.resolve()) if folder and folder.is_dir() else given.model,
-            "taxonomy": given.taxonomy and str(Path(given.taxonomy).expanduser().resolve()),
+            "taxonomy": given.taxonomy and str(resolved(given.taxonomy)),
             "segments": given.segments,
             "channels": given.channels,
             "precision": given.precision,

@@ -237,12 +237,19 @@ def test_doctor_looks_at_model_and_lake_and_exits_1_when_something_is_wrong(samp
         (["tag", "", "--lake", "L"], "source '': expected a path"),
         (["tag", "x", "--lake", ""], "lake '': expected a path"),
         (["status", "--lake", ""], "lake '': expected a path"),
+        (["doctor", "--lake", ""], "lake '': expected a path"),
+        (["evaluate", "style", "x", "--lake", ""], "lake '': expected a path"),
+        (["tag", "loop", "--lake", "L"], "no archive at 'loop'"),
+        (["tag", "~nobody/x", "--lake", "L"], "no archive at '~nobody/x'"),
+        (["tag", ".", "--lake", "loop"], "Too many levels of symbolic links"),
+        (["status", "--lake", "loop"], "Too many levels of symbolic links"),
         (["reprocess", "--lake", "L"], "no lake at"),
         (["classify", ".", "--labels", "a,b"], "no file in '.'"),
     ],
 )
 def test_errors_are_one_sentence_and_exit_code_3(given, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
     monkeypatch.setattr(sys, "argv", ["clsp", *given])
     with pytest.raises(SystemExit) as exit_:
         main()
