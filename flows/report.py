@@ -36,18 +36,14 @@ def _settings(given: dict[str, Any]) -> Any:
 
 
 def with_progress(run: Callable[..., dict[str, Any]], shown: bool) -> dict[str, Any]:
-    """`run(on_plan, on_file)`, under a progress bar; returns what it does, and how many of the
-    unchanged files had failed before (`failing`)."""
+    """`run(on_plan, on_file)`, under a progress bar; returns what it does."""
     # Standard output is for the answer: Ray, for one, tells there of nodes that died.
     with redirect_stdout(sys.stderr), progress(shown) as bar:
         task = bar.add_task("planning", total=None, rate="")
         audio_s = 0.0
         began: float | None = None
-        failing = 0
 
         def on_plan(plan: Any) -> None:
-            nonlocal failing
-            failing = plan.failing
             bar.reset(task, description="loading", total=plan.files)
 
         def on_file(seconds: float) -> None:
@@ -60,7 +56,7 @@ def with_progress(run: Callable[..., dict[str, Any]], shown: bool) -> dict[str, 
             speed = audio_s / max(monotonic() - began, 1e-3)
             bar.update(task, advance=1, rate=f"{speed:.0f}x real time")
 
-        return run(on_plan, on_file) | {"failing": failing}
+        return run(on_plan, on_file)
 
 
 def foretold(given: dict[str, Any], json: bool) -> None:
@@ -98,7 +94,7 @@ def show(report: dict[str, Any], json: bool) -> None:
     if json:
         return print_json(report)
     _say_missing(report["missing"])
-    failing = report.get("failing", 0)  # what a flow returns does not tell
+    failing = report["failing"]
     before = f" ({failing} of them failed before: clsp failures)" if failing else ""
     done = report["tagged"] + report["relabelled"] + report["failed"] + report["gone"]
     if not done:

@@ -48,7 +48,8 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"  # took longer to decode than a recording may
     OUT_OF_MEMORY = "out_of_memory"
     WORKER_LOST = "worker_lost"  # kills the process that reads it, alone and again
-    UNREACHABLE = "unreachable"  # its store did not answer, nor when asked again
+    UNREACHABLE = "unreachable"  # its store did not answer, nor when asked again; or it changed
+    #                              while it was read
     INTERNAL = "internal"  # a fault of ours: please report it
 
 

@@ -55,6 +55,7 @@ class RunReport:
     listed: int
     unlisted: int
     unchanged: int
+    failing: int  # of those unchanged: failed before, and nothing says they would not again
     pending: int
     tagged: int
     known: int  # of those tagged: moved, copied or touched, and not embedded again
@@ -151,6 +152,7 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
         listed=plan.listed,
         unlisted=len(plan.unlisted),
         unchanged=plan.unchanged,
+        failing=plan.failing,
         pending=plan.pending,
         tagged=tagged - len(plan.relabel),
         known=sum(c.known for c in chunks),

@@ -124,6 +124,32 @@ def test_running_again_does_nothing_and_a_changed_file_alone_is_redone(archive, 
     assert len(rows(tmp_path / "lake", "FROM history")) == 4
 
 
+@pytest.mark.parametrize("how", ["replaced", "cut off"])
+def test_a_file_that_changes_while_it_is_read_is_read_again(archive, tmp_path, monkeypatch, how):
+    file, lake = archive / "podcast/outro.flac", tmp_path / "lake"
+    old = file.read_bytes()
+    other = (archive / "calls/2026-03/call-0192.wav").read_bytes()[:400_000]
+
+    def change(point: str) -> None:  # between its hash and its samples
+        if point == "worker.fetched" and file.read_bytes() == old:
+            (archive / ".new").write_bytes(other if how == "replaced" else old[:9_000])
+            (archive / ".new").replace(file)
+
+    given = settings(archive, tmp_path, include=("podcast/*",))
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.faults.reach", change)
+        assert tag(given).failures == {"unreachable": 1}
+    [failure] = rows(lake, "FROM failures")
+    assert "changed while it was read" in failure["error_message"]
+    assert not speech(lake) and not rows(lake, "FROM embeddings")
+    file.write_bytes(old)
+    tag(given)
+    shutil.copy(file, archive / "podcast/fresh.flac")
+    tag(settings(archive / "podcast", tmp_path / "other", include=("fresh.flac",)))
+    [found], [wanted] = (rows(at, "FROM embeddings") for at in (lake, tmp_path / "other" / "lake"))
+    assert found["embedding"] == wanted["embedding"]
+
+
 def test_copies_share_their_segments_within_a_chunk_and_across(archive, tmp_path):
     shutil.copy(archive / "podcast/outro.flac", archive / "podcast/copy.flac")
     shutil.copy(archive / "podcast/outro.flac", archive / "zz-copy.flac")
