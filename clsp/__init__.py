@@ -41,17 +41,21 @@ _HOME = {
     "CLSPModel": "clsp.model",
     "Embedder": "clsp.embedder",
 }
+_MODULES = ("metrics", "retrieval", "style", "zero_shot")
 __all__ = ["CLSPConfig", "CLSPModel", "Embedder", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"clsp.{name}")
     if name not in _HOME:
-        raise AttributeError(f"module 'clsp' has no attribute {name!r}; it has {sorted(_HOME)}")
+        has = sorted([*_HOME, *_MODULES])
+        raise AttributeError(f"module 'clsp' has no attribute {name!r}; it has {has}")
     return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, *_MODULES})
 
 
 # The Auto classes live behind several seconds of imports. Registering the moment they load, and

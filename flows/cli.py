@@ -45,7 +45,7 @@ from flows.options import (
     WorkerCpusOption,
     WorkerGpusOption,
     WorkersOption,
-    given_lake,
+    not_empty,
 )
 
 app = typer.Typer(
@@ -55,9 +55,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Tag archives of speech with CLSP and query them with SQL.",
-    epilog="Exit codes: 0 done; 1 done, but --strict and some files failed, or doctor or verify "
-    "found something wrong, or a watch fires; 2 the command line makes no sense; 3 an error that "
-    "trying again will not cure; 4 one that it may; 143 stopped by SIGTERM: run again.",
+    epilog="Exit codes: 0 done; 1 done, but --strict and some files failed, or doctor, verify or "
+    "maintain found something wrong, or a watch fires; 2 the command line makes no sense; 3 an "
+    "error that trying again will not cure; 4 one that it may; 130 stopped by Ctrl-C, 143 by "
+    "SIGTERM: run again.",
 )
 
 EXIT_STRICT, EXIT_TERMINAL, EXIT_TRANSIENT = 1, 3, 4
@@ -220,6 +221,7 @@ def sql(
         typer.Option(
             "--at",
             help="As the lake was at this time: 2026-11-30T12:00, UTC unless it ends as in +01:00.",
+            callback=not_empty,
         ),
     ] = None,
 ) -> None:
@@ -235,12 +237,12 @@ def sql(
     from pipelines.query import run
 
     try:
-        then = at and datetime.fromisoformat(at)
+        then = None if at is None else datetime.fromisoformat(at)
     except ValueError as error:
         raise typer.BadParameter(f"--at {at!r}: {error}; expected 2026-11-30T12:00") from None
     if then and then.tzinfo is None:
         then = then.replace(tzinfo=UTC)
-    write_arrow(run(Lake(lake), query, then or None), format_.value)
+    write_arrow(run(Lake(lake), query, then), format_.value)
 
 
 @app.command()
@@ -262,7 +264,11 @@ def search(
     rows = find(tables, lake_model(tables, model, among), text, k, among).to_pylist()
     if json:
         return print_json(rows)
-    shown = ("similarity", "uri", "start_s", "end_s")
+    shown = ["similarity", "uri", "start_s", "end_s"]
+    if len({row["archive"] for row in rows}) > 1:
+        shown.insert(1, "archive")
+    if any(row["channel"] is not None for row in rows):
+        shown.append("channel")
     print_rows([{key: row[key] for key in shown} for row in rows])
 
 
@@ -272,7 +278,7 @@ def doctor(
     lake: Annotated[
         str | None,
         typer.Option(
-            "--lake", help="A lake to look at too.", envvar="CLSP_LAKE", callback=given_lake
+            "--lake", help="A lake to look at too.", envvar="CLSP_LAKE", callback=not_empty
         ),
     ] = None,
     json: JsonOption = False,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.options import JsonOption, LakeOption
+from flows.options import JsonOption, LakeOption, not_empty
 
 NO_CRON = "none"
 
@@ -107,7 +107,9 @@ def _condition(trigger: dict[str, Any]) -> str:
 
 
 def announce(
-    source: Annotated[str, typer.Argument(help="Folder, file, list or URL that is new.")],
+    source: Annotated[
+        str, typer.Argument(help="Folder, file, list or URL that is new.", callback=not_empty)
+    ],
     lake: LakeOption,
 ) -> None:
     """Tell the Prefect server of a new archive: what `clsp deploy` registered then tags it.

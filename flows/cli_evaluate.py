@@ -15,7 +15,7 @@ from flows.options import (
     Precision,
     PrecisionOption,
     SeedOption,
-    given_lake,
+    not_empty,
 )
 
 evaluate_app = typer.Typer(
@@ -52,7 +52,7 @@ LakeOption = Annotated[
         "--lake",
         help="Write the figures into this lake too.",
         envvar="CLSP_LAKE",
-        callback=given_lake,
+        callback=not_empty,
     ),
 ]
 FlowOption = Annotated[bool, typer.Option("--flow", help="Run as the Prefect flow evaluate_model.")]

@@ -4,10 +4,16 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.options import not_empty
+
 
 def train(
-    config: Annotated[str, typer.Option(help="YAML file: which data, which model, how.")],
-    out: Annotated[str, typer.Option(help="Folder that becomes the trained model.")],
+    config: Annotated[
+        str, typer.Option(help="YAML file: which data, which model, how.", callback=not_empty)
+    ],
+    out: Annotated[
+        str, typer.Option(help="Folder that becomes the trained model.", callback=not_empty)
+    ],
     resume: Annotated[
         bool, typer.Option(help="Go on from the latest checkpoint in --out; else start over.")
     ] = True,

@@ -25,6 +25,7 @@ from flows.events import (
     resource,
 )
 from pipelines.errors import SettingsError
+from pipelines.settings import check_given
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -60,9 +61,14 @@ def plan(
     for names in (crons, options):
         if unknown := set(names) - set(ENTRYPOINTS):
             raise SettingsError(f"flow {sorted(unknown)}: expected one of {list(ENTRYPOINTS)}")
+    for name, value in (("source", source), ("work_pool", work_pool)):
+        check_given(name, value)
     deployments = []
     for name, entrypoint in ENTRYPOINTS.items():
-        parameters = {"lake": absolute(lake), **_located(options.get(name, {}))}
+        own = options.get(name, {})
+        if taken := sorted({"lake", "source"} & set(own)):
+            raise SettingsError(f"parameter {taken} of {name}: expected as --lake or --source")
+        parameters = {"lake": absolute(lake), **_located(own)}
         if name == "tag_archive" and source is not None:
             parameters["source"] = absolute(source)
         _check(name, parameters)
@@ -148,10 +154,27 @@ def _check(name: str, parameters: dict[str, Any]) -> None:
     lists = {key: tuple(value) for key, value in parameters.items() if isinstance(value, list)}
     if name in ("tag_archive", "reprocess"):
         _check_work(name, {**by_each_run, **parameters, **lists})
-    if name == "evaluate_model" and not by_each_run:
-        from pipelines.evaluation_run import EvaluationSettings
+    if name == "maintain" and "keep_days" in parameters:
+        from pipelines.maintain import check_keep_days
 
-        EvaluationSettings(**{key: value for key, value in parameters.items() if key != "lake"})
+        check_keep_days(parameters["keep_days"])
+    if name == "evaluate_model":
+        _check_evaluation({key: value for key, value in parameters.items() if key != "lake"})
+
+
+def _check_evaluation(settings: dict[str, Any]) -> None:
+    """Where each run gives the task, the settings must fit one of them."""
+    from pipelines.evaluation_run import TASKS, EvaluationSettings
+
+    refused = None
+    for task in [settings["task"]] if "task" in settings else TASKS:
+        try:
+            EvaluationSettings(**{**settings, "task": task})
+            return
+        except SettingsError as error:
+            refused = refused or error
+    if refused:
+        raise refused
 
 
 def _check_work(name: str, settings: dict[str, Any]) -> None:
@@ -161,6 +184,8 @@ def _check_work(name: str, settings: dict[str, Any]) -> None:
     from pipelines.settings import TagSettings, check_precision
     from pipelines.targets import CHANNELS, SEGMENTS
 
+    work = {key: value for key, value in settings.items() if key not in ("where", "only")}
+    TagSettings(**{"source": "given by each run", **work})
     made = (TagSettings if name == "tag_archive" else ReprocessSettings)(**settings)
     SegmentPolicy.parse(made.segments or SEGMENTS, made.channels or CHANNELS)
     check_precision(made.precision, made.device)

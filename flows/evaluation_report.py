@@ -75,6 +75,11 @@ def show(result: dict[str, Any], lake: str | None) -> None:
         if others:
             told = f"{question['name']}: not asked of clips {', '.join(others)}"
             out.print(told, markup=False, soft_wrap=True)
+        if unheard := [name for name, row in question["recall"].items() if not row["n"]]:
+            told = (
+                f"{question['name']}: no clip is labelled {', '.join(unheard)}: the figures are of"
+            )
+            out.print(f"{told} the other classes alone", markup=False, soft_wrap=True)
     if len(asked) > MOST_TABLES:
         out.print("--json has recall, confusion and calibration of each question")
     for name, told in (("Could not be read", "failures"), ("Passed over", "skipped")):

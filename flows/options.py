@@ -12,21 +12,27 @@ class ExecutorName(StrEnum):
     ray = "ray"
 
 
-def given_lake(lake: str | None) -> str | None:
-    """Raises SettingsError where it is empty: that would be the current folder."""
-    if lake is not None and not lake.strip():
+def not_empty(param: typer.CallbackParam, value: str | None) -> str | None:
+    """Raises SettingsError where it is empty: the current folder, or a default, would be taken."""
+    if value is not None and not value.strip():
         from pipelines.settings import check_given
 
-        check_given("lake", lake)
-    return lake
+        check_given(str(param.name), value)
+    return value
 
 
 LakeOption = Annotated[
     str,
-    typer.Option("--lake", help="Folder of the tables.", envvar="CLSP_LAKE", callback=given_lake),
+    typer.Option("--lake", help="Folder of the tables.", envvar="CLSP_LAKE", callback=not_empty),
 ]
 ModelOption = Annotated[
-    str, typer.Option("--model", help="`tiny`, `yfyeung/CLSP`, or a folder.", envvar="CLSP_MODEL")
+    str,
+    typer.Option(
+        "--model",
+        help="`tiny`, `yfyeung/CLSP`, or a folder.",
+        envvar="CLSP_MODEL",
+        callback=not_empty,
+    ),
 ]
 WantedModelOption = Annotated[
     str | None,
@@ -34,6 +40,7 @@ WantedModelOption = Annotated[
         "--model",
         help="`tiny`, `yfyeung/CLSP`, or a folder. Default: what the lake declares, else `tiny`.",
         envvar="CLSP_MODEL",
+        callback=not_empty,
     ),
 ]
 WantedTaxonomyOption = Annotated[
@@ -42,21 +49,29 @@ WantedTaxonomyOption = Annotated[
         "--taxonomy",
         help="YAML file of attributes and styles. Default: what the lake declares, else the "
         "built-in one.",
+        callback=not_empty,
     ),
 ]
 LakeModelOption = Annotated[
     str | None,
-    typer.Option("--model", help="The lake's model, where it is a folder; else found by itself."),
+    typer.Option(
+        "--model",
+        help="The lake's model, where it is a folder; else found by itself.",
+        envvar="CLSP_MODEL",
+        callback=not_empty,
+    ),
 ]
 SEGMENTS_HELP = (
     "`whole`, `windows` (30 s), `windows:LENGTH` or `windows:LENGTH/HOP` in s, or where somebody "
     "speaks: `vad` (1 to 30 s), `vad:LONGEST`."
 )
-SegmentsOption = Annotated[str, typer.Option("--segments", help=SEGMENTS_HELP)]
+SegmentsOption = Annotated[str, typer.Option("--segments", help=SEGMENTS_HELP, callback=not_empty)]
 WantedSegmentsOption = Annotated[
     str | None,
     typer.Option(
-        "--segments", help=f"{SEGMENTS_HELP} Default: what the lake declares, else `windows`."
+        "--segments",
+        help=f"{SEGMENTS_HELP} Default: what the lake declares, else `windows`.",
+        callback=not_empty,
     ),
 ]
 

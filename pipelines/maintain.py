@@ -95,6 +95,15 @@ def require_sound(lake: Lake) -> None:
         )
 
 
+def check_keep_days(days: float) -> None:
+    """Raises SettingsError for less than an hour."""
+    if not (math.isfinite(days) and days >= LEAST_KEEP_DAYS):
+        raise SettingsError(
+            f"keep_days is {days!r}: expected {LEAST_KEEP_DAYS:.3f} (an hour) or more, for a "
+            "query that has begun still reads the files that it listed"
+        )
+
+
 def tend(
     lake: Lake, table: str, keep_days: float = KEEP_DAYS, dry_run: bool = False
 ) -> TableReport:
@@ -103,11 +112,7 @@ def tend(
     `keep_days`: how long a file that the current version has no more is kept, for those who still
     read it, and for Delta's own time travel, which ends there.
     """
-    if not (math.isfinite(keep_days) and keep_days >= LEAST_KEEP_DAYS):
-        raise SettingsError(
-            f"keep_days is {keep_days!r}: expected {LEAST_KEEP_DAYS:.3f} (an hour) or more, for a "
-            "query that has begun still reads the files that it listed"
-        )
+    check_keep_days(keep_days)
     if not lake.exists(table):
         return TableReport(table)
     with lake.locked():

@@ -6,6 +6,7 @@ Exact: reads every embedding once and keeps the best. Knows nothing of audio.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -30,18 +31,38 @@ CANDIDATES = 1_000  # at least; each is then looked for in `speech`
 
 
 def lake_model(lake: Lake, name: str | None = None, precision: str | None = None) -> "Embedder":
-    """The model that the lake's recordings were embedded with; `name` where it was a folder. Where
-    there are several, the one of most recordings, of those embedded in `precision`.
+    """The model that the lake's recordings were embedded with; `name` where it was a folder that is
+    somewhere else now. Where there are several, the one of most recordings, of those embedded in
+    `precision`.
 
-    Raises QueryError when the lake holds no embedding of that exact model, or in that precision.
+    Raises QueryError when the lake holds no embedding of that exact model, or in that precision, or
+    the model's folder is not where it was; what `clsp.load` raises.
     """
     import clsp
 
     with connect(lake, whole=False) as db:
         keys = _keys(lake, db, precision)
-    model = clsp.load(name or parts_of(keys[0])[0])  # for its text alone: always in float32
+        name = name or _place(db, keys[0])
+    model = clsp.load(name)  # for its text alone: always in float32
     _key_of(model, keys)
     return model
+
+
+def _place(db: duckdb.DuckDBPyConnection, key: str) -> str:
+    """What to load the model of a key by: its name, or the folder that a run had it from."""
+    from clsp.checkpoint import NAMES
+
+    name, revision, _ = parts_of(key)
+    told = "SELECT DISTINCT options_json->>'model' FROM runs WHERE model_key = ? ORDER BY 1"
+    places = [place for (place,) in db.execute(told, [key]).fetchall() if place]
+    if here := [place for place in places if Path(place).is_dir()]:
+        return here[0]
+    if name in NAMES:
+        return name
+    raise QueryError(
+        f"the lake was embedded with the model {name}@{revision[:16]}, from {places}, where no "
+        "folder is now: say where it is with --model"
+    )
 
 
 def search(
@@ -208,10 +229,12 @@ def _column(db: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
 
 
 def _key_of(model: "Embedder", keys: list[str]) -> str:
-    """The first of these keys that names this model, in whatever precision."""
+    """The first of these keys that is of this model, in whatever precision, whatever its folder was
+    called: a revision is a hash of its files."""
     name, revision = model.checkpoint.name, model.checkpoint.revision
     for key in keys:
-        if key == model_key(name, revision, parts_of(key)[2]):
+        called, _, precision = parts_of(key)
+        if key == model_key(called, revision, precision):
             return key
     raise QueryError(
         f"the lake was embedded with {', '.join(keys)}; the model here is {name}@{revision[:16]}. "

@@ -1,5 +1,6 @@
 """One frozen settings object for a tagging run, read once; its docstring is the usage table."""
 
+import re
 from dataclasses import dataclass
 
 from clsp.checkpoint import PRECISIONS
@@ -9,6 +10,9 @@ from pipelines.sources import KINDS
 
 EXECUTORS = ("local", "process", "ray")
 LIMITS = Limits()
+PLACES = ("source", "lake", "out")  # settings that are paths, or URLs
+THE_FOLDER = " For the current folder give '.'"
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,13 @@ class TagSettings:
     allow_empty: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("source", "lake"):
+        for name in ("source", "lake", "model", "taxonomy", "segments"):
             check_given(name, getattr(self, name))
         if self.executor not in EXECUTORS:
             raise SettingsError(f"executor {self.executor!r}: expected one of {list(EXECUTORS)}")
         if self.channels is not None and self.channels not in CHANNELS:
             raise SettingsError(f"channels {self.channels!r}: expected one of {list(CHANNELS)}")
+        check_device(self.device)
         check_precision(self.precision)
         check_compiler(self.compile_encoder, self.device)
         limits = ("max_duration_s", "max_bytes", "file_timeout_s")
@@ -106,12 +111,23 @@ class TagSettings:
             raise SettingsError(f"kind {self.kind!r}: expected one of {list(KINDS)}")
 
 
-def check_given(name: str, value: str) -> None:
-    """Raises SettingsError for an empty path, which would be the current folder."""
-    if not value.strip():
+def check_given(name: str, value: str | None) -> None:
+    """Raises SettingsError for an empty text, which the current folder or a default would be taken
+    for."""
+    if value is None or value.strip():
+        return
+    place = name in PLACES
+    raise SettingsError(
+        f"{name} {value!r}: expected {'a path or URL' if place else 'a value, or none at all'}. Is "
+        f"it a shell variable that is not set?{THE_FOLDER if place else ''}"
+    )
+
+
+def check_device(device: str) -> None:
+    """Raises SettingsError for the name of a device that there is nowhere."""
+    if not DEVICE.fullmatch(device):
         raise SettingsError(
-            f"{name} {value!r}: expected a path or URL. Is it a shell variable that is not set? "
-            "For the current folder give '.'"
+            f"device {device!r}: expected `auto`, `cpu`, `cuda` or one GPU of several, as `cuda:1`"
         )
 
 

@@ -19,7 +19,7 @@ from clsp.errors import InputError
 from flows.cli import app, main
 from flows.tag import tag_archive
 from pipelines import taxonomy
-from pipelines.errors import ArchiveNotFound
+from pipelines.errors import ArchiveNotFound, QueryError
 from pipelines.settings import TagSettings
 from tests.flows.commands import clsp, clsp_json
 
@@ -238,6 +238,12 @@ def test_doctor_looks_at_model_and_lake_and_exits_1_when_something_is_wrong(samp
         (["tag", "x", "--lake", ""], "lake '': expected a path"),
         (["status", "--lake", ""], "lake '': expected a path"),
         (["doctor", "--lake", ""], "lake '': expected a path"),
+        (["announce", "", "--lake", "L"], "source '': expected a path"),
+        (["train", "--config", "x", "--out", ""], "out '': expected a path"),
+        (["sql", "SELECT 1", "--lake", "L", "--at", ""], "at '': expected a value"),
+        (["tag", ".", "--lake", "L", "--taxonomy", ""], "taxonomy '': expected a value"),
+        (["tag", ".", "--lake", "L", "--model", ""], "model '': expected a value"),
+        (["tag", ".", "--lake", "L", "--device", "gpu"], "expected `auto`, `cpu`, `cuda`"),
         (["evaluate", "style", "x", "--lake", ""], "lake '': expected a path"),
         (["tag", "loop", "--lake", "L"], "no archive at 'loop'"),
         (["tag", "~nobody/x", "--lake", "L"], "no archive at '~nobody/x'"),
@@ -291,3 +297,27 @@ def test_the_command_the_flow_and_the_settings_have_the_same_defaults():
     for given in (signature(flows.cli.tag), signature(tag_archive.fn)):
         found = {name: given.parameters[name].default for name in wanted}
         assert found == wanted
+
+
+def test_a_lake_of_a_model_folder_is_searched_by_where_the_folder_was(tmp_path, small, tiny):
+    folder, lake = tmp_path / "my-model", tmp_path / "lake"
+    tiny.save_pretrained(folder)
+    clsp("tag", small, "--lake", lake, "--model", folder)
+    assert clsp_json("search", "a voice", "--lake", lake, "-k", 1)
+    folder.rename(tmp_path / "moved")
+    error = CliRunner().invoke(app, ["search", "a voice", "--lake", str(lake)]).exception
+    assert isinstance(error, QueryError) and "say where it is with --model" in str(error)
+    assert clsp_json("search", "a voice", "--lake", lake, "--model", tmp_path / "moved")
+
+
+def test_a_search_tells_archives_and_channels_apart_where_there_are_several(
+    tmp_path, small, sample_archive
+):
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    clsp("tag", small, "--lake", lake)
+    assert "archive" not in clsp("search", "a voice", "--lake", lake)
+    other.mkdir()
+    shutil.copy(sample_archive / "calls/2026-04/two lines.wav", other)
+    clsp("tag", other, "--lake", lake, "--channels", "right")
+    shown = clsp("search", "a voice", "--lake", lake, "-k", 50)
+    assert str(other) in shown and "channel" in shown

@@ -106,6 +106,13 @@ def test_labels_that_no_prompt_is_for_are_told(table, tmp_path):
     assert "gender: not asked of clips labelled Male (1), without a label (1)" in told
 
 
+def test_a_class_that_no_clip_has_is_told(table):
+    given = ["zero-shot", table, "--kind", "table", "--column", "wav=file", "--label", "gender"]
+    prompts = ["--prompt", "male=A man.", "--prompt", "woman=A woman."]
+    told = clsp(*given, *prompts, "--bootstrap", 0)
+    assert "no clip is labelled woman: the figures are of the other classes alone" in told
+
+
 def test_where_no_clip_can_be_read_it_says_why_and_fails(table, tmp_path):
     header, *rows = table.read_text().splitlines()
     other = tmp_path / "clips.csv"

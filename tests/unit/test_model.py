@@ -479,6 +479,12 @@ def test_the_auto_classes_give_ours_and_trust_no_remote_code(imports: tuple[str,
     ]
 
 
+def test_the_modules_that_readme_names_are_there_without_another_import() -> None:
+    names = ("zero_shot", "retrieval", "style", "metrics")
+    asked = [f"assert clsp.{name}.__name__ == 'clsp.{name}'" for name in names]
+    assert python("\n".join(["import clsp", *asked])) == ""
+
+
 def test_importing_clsp_alone_loads_neither_torch_nor_transformers() -> None:
     code = "import clsp, sys; print({'torch', 'transformers'} & set(sys.modules))"
     assert python(code) == "set()"
