@@ -8,6 +8,8 @@ mean, and files in its cache are used without a network.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,20 +66,24 @@ def resolve(name: str | Path) -> Checkpoint:
     """Find a model's files and check them, without loading them.
 
     name: `tiny` (in the package), `yfyeung/CLSP` (hub, pinned revision), or a folder that holds
-    `config.json` and `model.safetensors`.
+    `config.json` and `model.safetensors`; `~` is one's home.
 
     Raises ModelNotFound (unknown name, missing file, hub out of reach) or CheckpointMismatch (a
-    file's hash is not the pinned one).
+    file's hash is not the pinned one, or it cannot be read).
     """
     name = str(name)
     if name in EMBEDDED:
         return _folder(name, ASSETS / name)
     if name in PUBLISHED:
         return _published(name, PUBLISHED[name])
-    if Path(name).is_dir():
-        return _folder(Path(name).resolve().name, Path(name).resolve())
+    why = "no such folder"
+    try:
+        if (folder := Path(name).expanduser()).is_dir():
+            return _folder(folder.resolve().name, folder.resolve())
+    except (OSError, RuntimeError) as error:  # not ours to enter, or the home of nobody known
+        why = str(error)
     known = ", ".join(map(repr, NAMES))
-    raise ModelNotFound(f"model {name!r}: expected one of {known}, or a folder; no such folder")
+    raise ModelNotFound(f"model {name!r}: expected one of {known}, or a folder; {why}")
 
 
 def load(
@@ -88,13 +94,13 @@ def load(
 ) -> "Embedder":
     """An Embedder ready to use: weights checked and complete, in eval mode.
 
-    name: see `resolve`. dtype: float32 unless given. precision: one of PRECISIONS makes the speech
-    encoder as fast as it gets in it, and fit for nothing but embedding; without one it is as
-    published, and may be trained and saved. Text is always embedded in `dtype`.
-    Its `checkpoint` attribute says what it is.
+    name: see `resolve`. dtype: a torch.dtype, float32 unless given; in float16 there is text only.
+    precision: one of PRECISIONS makes the speech encoder as fast as it gets in it, and fit for
+    nothing but embedding; without one it is as published, and may be trained and saved. Text is
+    always embedded in `dtype`. Its `checkpoint` attribute says what it is.
 
     Raises ModelNotFound or CheckpointMismatch, naming the file or tensor; InputError for a device
-    that is not here, and a precision that there is not, or not on this device.
+    that is not here, and a precision that there is not, or not on this device or in this dtype.
     """
     import torch
     from safetensors import SafetensorError
@@ -108,9 +114,11 @@ def load(
         raise InputError(
             f"device {device!r}: {why}. Expected 'cpu', or 'cuda' where torch sees a GPU"
         ) from error
+    dtype = dtype or torch.float32
+    _require_dtype(dtype, precision)
     checkpoint = resolve(name)
     try:
-        model = Embedder.read(checkpoint.folder, dtype or torch.float32)
+        model = Embedder.read(checkpoint.folder, dtype)
     except (SafetensorError, OSError) as error:  # cut off, empty, a pointer to large storage
         raise CheckpointMismatch(
             f"{CONFIG} or {WEIGHTS} in {checkpoint.folder} cannot be read ({error}): download it "
@@ -125,6 +133,19 @@ def load(
     return model
 
 
+def _require_dtype(dtype: Any, precision: str | None) -> None:
+    import torch
+
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InputError(f"dtype {dtype!r}: expected torch.float32 or torch.bfloat16")
+    fit = [torch.float32] if precision == "int8" else [torch.float32, torch.bfloat16]
+    if precision in PRECISIONS and dtype not in fit:
+        raise InputError(
+            f"precision {precision!r} with dtype {dtype}: expected {' or '.join(map(str, fit))}. "
+            "Leave dtype out, or precision"
+        )
+
+
 def own_tokenizer(config: "CLSPConfig") -> Path | None:
     """The folder the model came from, where a tokenizer lies beside the weights."""
     folder = Path(config._name_or_path)
@@ -134,12 +155,13 @@ def own_tokenizer(config: "CLSPConfig") -> Path | None:
 def load_tokenizer(config: "CLSPConfig") -> Any:
     """The tokenizer beside the weights, else RoBERTa's at its pinned revision from the hub.
 
-    Raises ModelNotFound when neither is at hand.
+    Raises ModelNotFound when neither is at hand, CheckpointMismatch for one that cannot be read.
     """
     from transformers import PreTrainedTokenizerFast, RobertaTokenizer
 
     if folder := own_tokenizer(config):
-        return PreTrainedTokenizerFast.from_pretrained(folder)
+        with _whole(folder):
+            return PreTrainedTokenizerFast.from_pretrained(folder)
     vocab = config.text_config.vocab_size  # type: ignore[union-attr]
     if vocab != TOKENIZER_VOCAB:
         raise ModelNotFound(
@@ -153,6 +175,28 @@ def load_tokenizer(config: "CLSPConfig") -> Any:
     if len(tokenizer) != TOKENIZER_VOCAB:  # else it makes one of five tokens, without a word
         raise ModelNotFound(_unreachable(TOKENIZER_REPO, TOKENIZER_REVISION))
     return tokenizer
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """What a folder's tokenizer rests on, a tokenizers.Tokenizer: without transformers.
+
+    Raises CheckpointMismatch for one that cannot be read.
+    """
+    from tokenizers import Tokenizer
+
+    with _whole(folder):
+        return Tokenizer.from_file(str(folder / TOKENIZER))
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # tokenizers' own are of no narrower class
+        raise CheckpointMismatch(
+            f"{TOKENIZER} or tokenizer_config.json in {folder} cannot be read ({error}): put the "
+            "model's own there, whole"
+        ) from error
 
 
 def _published(name: str, published: Published) -> Checkpoint:
@@ -195,10 +239,17 @@ def _folder(name: str, folder: Path) -> Checkpoint:
 
 
 def sha256(*paths: Path) -> str:
-    """Hex digest of the files' bytes, one after another."""
+    """Hex digest of the files' bytes, one after another. Raises CheckpointMismatch for a file that
+    cannot be read."""
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        try:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise CheckpointMismatch(
+                f"{path} cannot be read ({error.strerror}): expected a file that this user may "
+                "read. Change its mode, or download it again"
+            ) from error
     return digest.hexdigest()

@@ -131,6 +131,18 @@ class CLSPConfig(PreTrainedConfig):
             )
         super().__post_init__(**kwargs)
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """transformers' own, and CheckpointMismatch for a config.json that is no object of names,
+        or holds what cannot be a value of theirs."""
+        try:
+            return super().from_pretrained(*args, **kwargs)
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            raise CheckpointMismatch(
+                f"config.json of {args[0] if args else cls.__name__}: {error}. Expected a JSON "
+                "object with a CLSP model's numbers; download it again"
+            ) from error
+
     @property
     def hidden_size(self) -> int:
         """Channels of the encoder's output: the widest stack's."""

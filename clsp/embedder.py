@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clsp.checkpoint import TOKENIZER, WEIGHTS, own_tokenizer
+from clsp.checkpoint import WEIGHTS, own_tokenizer, read_tokenizer
 from clsp.config import CLSPConfig
-from clsp.errors import InputError
+from clsp.errors import InputError, ModelNotFound
 from clsp.features import fbank, pad_features
 from clsp.roberta import Roberta
-from clsp.weights import bare, fill, write
+from clsp.weights import bare, fill, share, write
 from clsp.zipformer import FrontEnd, Zipformer, valid_frames
 
 PREFIX = "model."  # of the published checkpoint's tensors
@@ -59,8 +59,13 @@ class DualEncoder(nn.Module):
         """Features (n, frames, 128), lengths (n,) to the mean output frame (n, hidden_size).
 
         padded: whether any clip is shorter than its batch, where the caller knows: to ask a GPU is
-        to wait for it.
+        to wait for it. Raises InputError in float16, whose largest number is 65,504.
         """
+        if self.encoder.dtype == torch.float16:
+            raise InputError(
+                "speech in float16, in which the encoder's sums overflow to NaN: expected float32 "
+                "or bfloat16. Load the model with dtype=torch.float32, or call model.float()"
+            )
         if padded is None:
             padded = int(lengths.min()) < features.shape[1]
         x, lengths = self.encoder_embed(features.to(self.encoder_embed.dtype), lengths, padded)
@@ -92,6 +97,8 @@ class Embedder(nn.Module):
     on the batch it comes in.
     """
 
+    had_tokenizer = False  # whether one lay beside the weights when they were read
+
     def __init__(self, config: CLSPConfig) -> None:
         super().__init__()
         self.config: Any = config  # a CLSPConfig, whose text_config is one by now
@@ -102,14 +109,15 @@ class Embedder(nn.Module):
     def read(cls, folder: Path, dtype: torch.dtype = torch.float32) -> Self:
         """A folder's `config.json` and `model.safetensors`, in eval mode, on the CPU.
 
-        Raises CheckpointMismatch for any missing, unexpected or misshapen tensor; SafetensorError
-        or OSError for a file that cannot be read.
+        Raises CheckpointMismatch for any missing, unexpected or misshapen tensor, or a config that
+        is none; SafetensorError or OSError for a file that cannot be read.
         """
         config = CLSPConfig.from_pretrained(folder, local_files_only=True)
         config._name_or_path = str(folder)  # where its tokenizer lies
         with bare():
             made = cls(config)
         fill(made.model, folder / WEIGHTS, PREFIX, dtype)
+        made.had_tokenizer = own_tokenizer(config) is not None
         return made.eval()
 
     @property
@@ -127,7 +135,8 @@ class Embedder(nn.Module):
         """Padded waveforms (n, samples), 16 kHz mono float in [-1, 1], and their lengths (n,) in
         samples, to L2-normalised embeddings (n, joint_dim).
 
-        Raises InputError for a wrong shape, or a clip under 1,360 samples (85 ms).
+        Raises InputError for a wrong shape, a clip under 1,360 samples (85 ms), or a model in
+        float16.
         """
         if audio.ndim != 2:
             raise InputError(f"audio of shape {tuple(audio.shape)}: expected (n, samples)")
@@ -145,7 +154,8 @@ class Embedder(nn.Module):
     def embed_audio(self, clips: Sequence[Tensor | np.ndarray]) -> Tensor:
         """Clips (samples,) of any lengths, 16 kHz mono, to embeddings (n, joint_dim), as one batch.
 
-        Raises InputError for a wrong shape, or a clip under 1,360 samples (85 ms).
+        Raises InputError for a wrong shape, a clip under 1,360 samples (85 ms), or a model in
+        float16.
         """
         return self.embed_features([fbank(torch.as_tensor(clip).to(self.device)) for clip in clips])
 
@@ -174,7 +184,8 @@ class Embedder(nn.Module):
     def embed_text(self, text: Sequence[str]) -> Tensor:
         """Strings to embeddings (n, joint_dim). Texts past the model's length are cut at the end.
 
-        Raises ModelNotFound when the tokenizer's files are not at hand.
+        Raises InputError for what is no list of strings in UTF-8, ModelNotFound when the
+        tokenizer's files are not at hand, CheckpointMismatch when they are broken.
         """
         if isinstance(text, str) or not text:
             raise InputError(f"text {text!r}: expected a non-empty list of strings")
@@ -182,7 +193,8 @@ class Embedder(nn.Module):
 
     def tokens(self, text: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token ids and mask, (n, longest) each, on the model's device; cut at its length, 512 as
-        published."""
+        published. Raises as `embed_text`."""
+        _require_utf8(text)
         given = self.__dict__.get("tokenizer")
         backend = given.backend_tokenizer if given is not None else self._backend
         config = self.config.text_config
@@ -203,12 +215,8 @@ class Embedder(nn.Module):
     @cached_property
     def _backend(self) -> Any:
         """What `tokenizer` rests on, without transformers where that is not needed."""
-        from tokenizers import Tokenizer
-
         folder = own_tokenizer(self.config)
-        if folder is None:
-            return self.tokenizer.backend_tokenizer
-        return Tokenizer.from_file(str(folder / TOKENIZER))
+        return self.tokenizer.backend_tokenizer if folder is None else read_tokenizer(folder)
 
     # ---- both -------------------------------------------------------------------------------
 
@@ -239,20 +247,31 @@ class Embedder(nn.Module):
         """Config, weights and, where it is the model's own or was loaded, the tokenizer: a folder
         that `clsp.load` and transformers' `AutoModel` take.
 
-        Raises InputError for a model that was loaded in a `precision`.
+        Raises InputError for a model that was loaded in a `precision`, ModelNotFound where its own
+        tokenizer is gone.
         """
         self.refuse_packed()
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
+        self.save_tokenizer(folder)
         self.config.architectures = ["CLSPModel"]
+        self.config.dtype = str(self.dtype).removeprefix("torch.")  # and not what was read
         self.config.save_pretrained(folder)
         write(self.model, folder / WEIGHTS, PREFIX)
-        self.save_tokenizer(folder)
+        share(folder)
 
     def save_tokenizer(self, folder: Path | str) -> None:
-        """Write the tokenizer where the model has one of its own, or was given one."""
+        """Write the tokenizer where the model has one of its own, or was given one.
+
+        Raises ModelNotFound where one lay beside the weights and no longer does.
+        """
         if "tokenizer" in self.__dict__ or own_tokenizer(self.config):
             self.tokenizer.save_pretrained(folder)
+        elif self.had_tokenizer:
+            raise ModelNotFound(
+                f"no tokenizer.json in {self.config._name_or_path}, where it was when the model "
+                "was loaded: put it back, or set model.tokenizer, before the model is saved"
+            )
 
     def refuse_packed(self) -> None:
         """Raises InputError for a model that was loaded in a `precision`."""
@@ -261,3 +280,13 @@ class Embedder(nn.Module):
                 f"a model loaded with precision={self.precision!r} cannot be saved: its weights "
                 "are laid out for this machine. Load it without one"
             )
+
+
+def _require_utf8(text: Sequence[str]) -> None:
+    for one in text:
+        try:
+            one.encode()
+        except (AttributeError, UnicodeEncodeError) as error:  # as sys.argv has for other bytes
+            raise InputError(
+                f"text {one!r}: expected a string that can be written in UTF-8"
+            ) from error

@@ -93,10 +93,11 @@ class Bootstrap:
         if resamples < 0 or (speakers is not None and len(speakers) != n):
             raise InputError(f"{resamples} resamples, speakers for {n} clips: they must fit")
         # A clip whose speaker is not known stands for itself.
-        names = [(who, -1) if who is not None else ("", i) for i, who in enumerate(speakers or [])]
+        given = [] if speakers is None else list(speakers)
+        names = [(who, -1) if who is not None else ("", i) for i, who in enumerate(given)]
         places = {name: place for place, name in enumerate(dict.fromkeys(names))}
         self.n, self.resamples, self.seed = n, resamples, seed
-        self.by_speaker = any(who is not None for who in speakers or [])
+        self.by_speaker = any(who is not None for who in given)
         self.cluster = np.array([places[name] for name in names], int) if names else np.arange(n)
         self.clusters = int(self.cluster.max()) + 1 if n else 0
 
@@ -140,7 +141,8 @@ def classification(
 
     answer (n,): the class answered, where it is not the most probable one. score (n, k): what AUC
     ranks clips by, where probabilities are too sharp to tell them apart; by default probability.
-    Raises InputError for shapes that do not fit, and for values that are not finite.
+    Raises InputError for shapes that do not fit, for values that are not finite, and for a truth or
+    an answer that is none of the k classes.
     """
     n = len(truth)
     score = probability if score is None else score
@@ -152,6 +154,7 @@ def classification(
         raise InputError("probabilities and scores: expected the same shape and finite numbers")
     k = probability.shape[1]
     answer = probability.argmax(1) if answer is None else answer
+    _require_classes(n, k, truth=truth, answer=answer)
     boot = Bootstrap(n, speakers, resamples, seed)
     right = (answer == truth).astype(float)
     sure = probability[np.arange(n), answer].astype(float)
@@ -210,8 +213,12 @@ def selective(truth: np.ndarray, answer: np.ndarray, margin: np.ndarray, k: int)
     """How right answers are (n,) when the least clear are left out, for each of SHARES kept.
 
     The share may come out larger where margins tie. UAR is over the k classes that remain. Empty
-    where there are no clips.
+    where there are no clips. Raises InputError for shapes that do not fit, and for a truth or an
+    answer that is none of the k classes.
     """
+    _require_classes(len(truth), k, truth=truth, answer=answer)
+    if margin.shape != truth.shape:
+        raise InputError(f"margin of shape {margin.shape}: expected {truth.shape}, as the truth's")
     found = []
     for share in SHARES if len(truth) else ():
         least = float(np.sort(margin)[::-1][max(round(share * len(margin)), 1) - 1])
@@ -260,6 +267,19 @@ def mean(
     return boot.estimate(lambda weights: _ratio(weights @ values, (weights @ tries)[:, None]))
 
 
+def _require_classes(n: int, k: int, **given: np.ndarray) -> None:
+    for name, classes in given.items():
+        if classes.shape != (n,) or classes.dtype.kind not in "iu":
+            raise InputError(
+                f"{name} of shape {classes.shape}, {classes.dtype}: expected ({n},) whole numbers"
+            )
+        if n and not 0 <= classes.min() <= classes.max() < k:
+            raise InputError(
+                f"{name} from {classes.min()} to {classes.max()}: expected classes from 0 to "
+                f"{k - 1}, one for each column. Leave out the clips of no class"
+            )
+
+
 # ---- figures of weighted clips: weights (draws, n) in, (draws,) out ------------------------------
 
 
@@ -296,9 +316,11 @@ def _pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = weights.sum(1, keepdims=True)
 
     def centred(values: np.ndarray) -> np.ndarray:
+        # By a power of two, which changes no digit: squares of 1e200 would be infinite.
+        size, power = np.frexp(np.abs(values).max(1, keepdims=True, initial=0))
+        values = np.ldexp(values, -power)
         away = values - _ratio((weights * values).sum(1, keepdims=True), total)
         # What rounding leaves of a constant is no variation.
-        size = np.abs(values).max(1, keepdims=True, initial=0)
         return np.where(np.abs(away) <= 1e-12 * size, 0, away)
 
     x, y = centred(x), centred(y)

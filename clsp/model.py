@@ -5,15 +5,17 @@
 Knows transformers; what is computed is Embedder's.
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
+from clsp.checkpoint import own_tokenizer
 from clsp.config import CLSPConfig
 from clsp.embedder import PREFIX, DualEncoder, Embedder
-from clsp.weights import check
+from clsp.weights import check, share
 
 
 class CLSPModel(Embedder, PreTrainedModel):
@@ -53,13 +55,15 @@ class CLSPModel(Embedder, PreTrainedModel):
         kwargs["ignore_mismatched_sizes"] = True  # collected below, where all can be named at once
         model, info = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
         check(name, info["missing_keys"], info["unexpected_keys"], info["mismatched_keys"])
+        model.had_tokenizer = own_tokenizer(model.config) is not None
         return (model, info) if wants_info else model
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """transformers' own, and the tokenizer as `Embedder.save_pretrained` has it."""
         self.refuse_packed()
-        PreTrainedModel.save_pretrained(self, save_directory, **kwargs)
         self.save_tokenizer(save_directory)
+        PreTrainedModel.save_pretrained(self, save_directory, **kwargs)
+        share(Path(save_directory))
 
 
 AutoModel.register(CLSPConfig, CLSPModel, exist_ok=True)

@@ -8,6 +8,7 @@ Ties count against the right answer, so that a collapsed model, to which all is 
 last; NaN counts against it too.
 """
 
+from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,8 @@ def both_directions(
 
     relevance: (n, m) bool; or, where that would not fit in memory, integers (p, 2): the pairs of
     clip and text that belong together. By default clip i and text i. rows: queries compared at once
-    with all candidates; by default as many as memory stays small with.
+    with all candidates; by default as many as memory stays small with. Raises InputError for a
+    relevance that does not fit, and where a clip or a text belongs to nothing.
     """
     if relevance is None:
         if len(audio) != len(text) or not len(audio):
@@ -77,6 +79,7 @@ def both_directions(
             )
         relevance = relevance.nonzero()
     pairs = relevance.cpu()
+    _require_pairs(pairs, len(audio), len(text))
     return {
         "audio_to_text": _by_rows(audio, text, pairs, rows),
         "text_to_audio": _by_rows(text, audio, pairs.flip(1), rows),
@@ -94,23 +97,65 @@ def draws(
     among each other: no clip twice, and no two texts of one description. alike: by text, what it
     describes. Raises InputError where there are not so many descriptions.
     """
+    if pool < 2:
+        raise InputError(f"a pool of {pool}: expected at least 2 pairs, to tell one from another")
     rng = np.random.default_rng(seed)
     for _ in range(count):
         chosen: dict[Hashable, tuple[int, int]] = {}
         clips: set[int] = set()
-        for place in rng.permutation(len(pairs)):
-            clip, text = pairs[int(place)]
+        order = [pairs[int(place)] for place in rng.permutation(len(pairs))]
+        for clip, text in order:
             if clip not in clips and alike[text] not in chosen:
                 chosen[alike[text]] = clip, text
                 clips.add(clip)
             if len(chosen) == pool:
                 break
-        if len(chosen) < pool or pool < 2:
+        if len(chosen) < pool:
+            _make_room(chosen, order, alike, pool)
+        if len(chosen) < pool:
             raise InputError(
                 f"a pool of {pool}: expected 2 to {len(chosen)}, the clips of different "
                 "descriptions that could be drawn"
             )
         yield torch.tensor(list(chosen.values()))
+
+
+def _make_room(
+    chosen: dict[Hashable, tuple[int, int]],
+    order: Sequence[tuple[int, int]],
+    alike: Sequence[Hashable],
+    pool: int,
+) -> None:
+    """Add to what was drawn, by description, until there are `pool` or no more can be: clips that
+    were drawn first may have to take others of their texts (a maximum matching, by shortest
+    augmenting paths)."""
+    own: dict[int, list[tuple[int, int]]] = {}
+    for clip, text in order:
+        own.setdefault(clip, []).append((clip, text))
+    drawn_for = {clip: description for description, (clip, _) in chosen.items()}
+    blind: set[Hashable] = set()  # descriptions whose clips have nothing else to take
+    for start in own:
+        if len(chosen) == pool:
+            return
+        reached: dict[Hashable, tuple[int, int]] = {}
+        free = None
+        clips = deque([] if start in drawn_for else [start])
+        while clips and free is None:
+            for pair in own[clips.popleft()]:
+                description = alike[pair[1]]
+                if description in reached or description in blind:
+                    continue
+                reached[description] = pair
+                if description not in chosen:
+                    free = description
+                    break
+                clips.append(chosen[description][0])
+        if free is None:
+            blind |= reached.keys()
+        while free is not None:  # each clip on the way hands its description on
+            clip = reached[free][0]
+            chosen[free] = reached[free]
+            drawn_for[clip], free = free, drawn_for.get(clip)
 
 
 def _by_rows(queries: Tensor, candidates: Tensor, pairs: Tensor, rows: int | None) -> Retrieval:
@@ -165,6 +210,21 @@ def _summary(place: Tensor, precision: Tensor, ks: tuple[int, ...]) -> Retrieval
 
 def _diagonal(similarity: Tensor) -> Tensor:
     return torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+
+
+def _require_pairs(pairs: Tensor, clips: int, texts: int) -> None:
+    whole = not pairs.is_floating_point() and not pairs.is_complex()
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not whole:
+        raise InputError(
+            f"relevance of shape {tuple(pairs.shape)}, {pairs.dtype}: expected bool "
+            f"{clips, texts}, or whole numbers (p, 2), pairs of clip and text"
+        )
+    outside = ((pairs < 0) | (pairs >= torch.tensor([clips, texts]))).any(1)
+    if outside.any():
+        raise InputError(
+            f"relevance holds the pair {pairs[outside][0].tolist()}: expected clips from 0 to "
+            f"{clips - 1} and texts from 0 to {texts - 1}"
+        )
 
 
 def _require_fit(similarity: Tensor, relevance: Tensor | None) -> None:

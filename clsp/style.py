@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from clsp.embedder import Embedder
+from clsp.errors import InputError
 from clsp.metrics import Correlation, correlation
 
 
@@ -30,9 +31,15 @@ def agreement(
 ) -> Correlation:
     """How cosines follow human ratings: row i of audio (n, dim) with row i of text (n, dim).
 
-    speakers: the rows that are drawn together for the intervals (see clsp.metrics).
+    speakers: the rows that are drawn together for the intervals (see clsp.metrics). Raises
+    InputError for embeddings of other shapes than each other's, and ratings that are not n numbers.
     """
-    cosine = (audio * text).sum(dim=1).double().cpu().numpy()
+    if audio.ndim != 2 or audio.shape != text.shape:
+        raise InputError(
+            f"audio of shape {tuple(audio.shape)}, text of {tuple(text.shape)}: expected the same "
+            "(n, dim), a description's embedding for each clip's"
+        )
+    cosine = (audio * text).sum(dim=1).detach().double().cpu().numpy()
     return correlation(
         cosine, np.asarray(ratings, float), speakers=speakers, resamples=resamples, seed=seed
     )

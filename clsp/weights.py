@@ -6,6 +6,7 @@ Knows tensors and their names; nothing of where files come from or what the tens
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copymode
 from typing import Any
 
 import torch
@@ -102,3 +103,11 @@ def write(module: nn.Module, path: Path, prefix: str) -> None:
     """A module's tensors as they are, in one file."""
     tensors = {prefix + name: each.contiguous() for name, each in module.state_dict().items()}
     save_file(tensors, path, metadata={"format": "pt"})
+
+
+def share(folder: Path) -> None:
+    """Give a model's weights the mode of its config.json: safetensors makes them their owner's
+    alone, whatever the umask."""
+    config = folder / "config.json"
+    for path in folder.glob("model*.safetensors") if config.is_file() else ():
+        copymode(config, path)

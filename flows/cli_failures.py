@@ -138,7 +138,7 @@ def retry(
     from flows.report import show, with_progress
     from flows.watching import after_run
     from pipelines.lake import Lake
-    from pipelines.retry import Retry, retries
+    from pipelines.retry import Kept, Retry, retries
     from pipelines.tagging import tag
 
     if source is not None and archive is not None:
@@ -163,16 +163,18 @@ def retry(
     kinds = [str(each) for each in kind or ()]
     tables = Lake(lake)
     _require_known(tables, archive if source is None else source)
-    reports = []
+    reports, kept = [], Kept()
     for wanted in retries(tables, kinds, archive, source, **given):
-        reports.append(once(wanted))
-        if not json:
-            show(reports[-1], json)
+        with kept.until_later():
+            reports.append(once(wanted))
+            if not json:
+                show(reports[-1], json)
     if reports:
         after_run(lake)
     if json:
         print_json(reports)
-    elif not reports:
+    elif not reports and not kept.errors:
         out.print("Nothing to retry: no such failure in the lake")
+    kept.tell()
     if strict and any(report["failed"] for report in reports):
         raise typer.Exit(1)

@@ -161,9 +161,10 @@ def reprocess(
 
     What is not given is as the lake declares (`clsp target`), else as it is with each recording.
     New labels come from the stored embeddings, whether or not the audio is still there; another
-    model, precision or cut reads the files again. Old rows stay readable until the new ones are
-    committed, and in `labels` and `embeddings` after that. A run that was cut off is continued by
-    running it again.
+    model, precision or cut reads the files again, and another cut those too that failed by theirs
+    (too long for one segment, say). Old rows stay readable until the new ones are committed, and in
+    `labels` and `embeddings` after that. A run that was cut off is continued by running it again;
+    where an archive is not there, the others are done.
     """
     if relabel and re_embed:
         raise typer.BadParameter("--relabel and --re-embed: give one, or neither for both")
@@ -180,17 +181,25 @@ def reprocess(
     from flows.console import out, print_json
     from flows.report import show, with_progress
     from pipelines.reprocess import ReprocessSettings, require_goal, steps
+    from pipelines.retry import Kept
 
     require_goal(ReprocessSettings(**given))  # the flow takes it for nothing to do
+    reports: list[dict[str, Any]] = []
+    kept = Kept()
     if flow:
+        from flows.reprocess import listener
         from flows.reprocess import reprocess as as_flow
 
-        reports = as_flow(**given)
+        token = listener.set(reports.append)
+        try:
+            with kept.until_later():
+                as_flow(**given)
+        finally:
+            listener.reset(token)
     else:
         from flows.watching import after_run
         from pipelines.tagging import carry_out
 
-        reports = []
         for step in steps(ReprocessSettings(**given)):
 
             def run(
@@ -200,7 +209,8 @@ def reprocess(
                 on_plan(planned)
                 return carry_out(planned, on_file).as_dict()
 
-            reports.append(with_progress(run, shown=not json))
+            with kept.until_later():
+                reports.append(with_progress(run, shown=not json))
         if reports:
             after_run(lake)
     if json:
@@ -208,8 +218,9 @@ def reprocess(
     else:
         for report in reports:
             show(report, json)
-        if not reports:
+        if not reports and not kept.errors:
             out.print("Nothing to do: every recording that was asked for is as it shall be")
+    kept.tell()
     if strict and any(report["failed"] for report in reports):
         raise typer.Exit(1)
 

@@ -4,6 +4,8 @@ Runs with or without a Prefect server. What remains to be done is asked of the t
 was cut off, or an event that was missed, is made good by the next run. Knows nothing of terminals.
 """
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from flows import environment  # noqa: F401  (before prefect)
@@ -18,6 +20,12 @@ from flows.tag import carry_out, watchers
 from flows.watching import after_run
 from pipelines import reprocess as work
 from pipelines.planning import Plan
+from pipelines.retry import Kept
+
+# Who listens to a flow that runs in this process: told of each step's report when it is done.
+listener: ContextVar[Callable[[dict[str, Any]], None]] = ContextVar(
+    "listener", default=lambda report: None
+)
 
 
 @task(name="count", cache_policy=NO_CACHE)
@@ -64,7 +72,8 @@ def reprocess(
     """Bring the recordings of a lake to another taxonomy, model, precision or cut; parameters as in
     pipelines.reprocess.ReprocessSettings.
 
-    Returns the report of each step: none where nothing is to be done, or nothing says what.
+    Returns the report of each step: none where nothing is to be done, or nothing says what. Where
+    an archive cannot be read, the others are done, then its error is raised.
     """
     given = {key: value for key, value in locals().items() if value is not None}
     take_over(lake)
@@ -72,11 +81,14 @@ def reprocess(
     if not work.has_goal(settings):
         return []  # on schedule, of a lake that leaves it to whoever tags, or is not there yet
     on_plan, on_file = watchers.get()
-    reports = []
+    reports, kept = [], Kept()
     for step in count(settings):
-        planned = plan(quote(step))
-        on_plan(planned)
-        reports.append(carry_out(planned, on_file))
+        with kept.until_later():
+            planned = plan(quote(step))
+            on_plan(planned)
+            reports.append(carry_out(planned, on_file))
+            listener.get()(reports[-1])
     if reports:
         after_run(lake)
+    kept.tell()
     return reports

@@ -5,7 +5,8 @@ Does not know what audio is: every file is listed, and one that is not audio bec
 later.
 
 Names. A `uri` is the posix path below the archive's root, valid UTF-8, fit for a table. A local
-name that is not UTF-8 keeps its odd bytes as `\\xNN` in the uri; `path` still opens the file.
+name that is not UTF-8 keeps its odd bytes as `\\xNN` in the uri, and `#` and a hash behind it where
+another name in its folder reads the same; `path` still opens the file.
 Only regular files are listed: opening a pipe or a device could wait for ever.
 
 Patterns are matched against the uri, case and all, as `fnmatch` does: `*` stands for any
@@ -39,8 +40,8 @@ from pipelines.walk import Fail, FileEntry, Node, OnError, as_text, matches, wal
 
 __all__ = [
     "EVERYTHING", "FileEntry", "OnError", "archive_id", "as_text", "content_hash", "is_folder",
-    "is_remote", "list_archive", "local_version", "matches", "open_local", "open_stream",
-    "remote_info", "why", "without_credentials",
+    "is_remote", "list_archive", "local_root", "local_version", "matches", "open_local",
+    "open_stream", "remote_info", "why", "without_credentials",
 ]  # fmt: skip
 
 EVERYTHING = ("*", "**/.*")  # to include: every file, hidden or not
@@ -48,6 +49,7 @@ HASH_BLOCK = 1 << 20  # bytes
 GIVE = "Give a folder, a file, or a URL such as s3://bucket/calls."
 
 _log = logging.getLogger(__name__)
+_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")  # see as_text
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(://|::)")
 
 
@@ -80,7 +82,7 @@ def list_archive(
         if isinstance(top, FileEntry):
             return iter([top])
         return walk(scan, top, "", include, exclude, report)
-    root = _local_root(source)
+    root = local_root(source)
     try:
         stat = root.stat()
         if S_ISDIR(stat.st_mode):
@@ -103,7 +105,7 @@ def archive_id(source: str) -> str:
     the URL without user and password, and on the web without query: where credentials sit.
     """
     if not is_remote(source):
-        return as_text(_local_root(source).as_posix())
+        return as_text(local_root(source).as_posix())
     return "::".join(without_credentials(link) for link in source.split("::")).rstrip("/")
 
 
@@ -185,7 +187,7 @@ def is_folder(source: str, holding: str = "") -> bool:
 
     Raises ArchiveForbidden where that may not be looked at, ArchiveNotFound where it cannot be.
     """
-    root = _local_root(source)
+    root = local_root(source)
     try:
         return (root / holding).is_file() if holding else root.is_dir()
     except OSError as exc:
@@ -194,7 +196,7 @@ def is_folder(source: str, holding: str = "") -> bool:
 
 def _no_archive(source: str, exc: OSError) -> ArchiveNotFound | ArchiveForbidden:
     """What an error on looking at a local source says of it."""
-    looked = f"(looked at {str(_local_root(source))!r}: {exc.strerror}). "
+    looked = f"(looked at {str(local_root(source))!r}: {exc.strerror}). "
     if isinstance(exc, PermissionError):
         return ArchiveForbidden(
             redacted(f"the archive at {source!r} may not be looked at {looked}")
@@ -203,8 +205,14 @@ def _no_archive(source: str, exc: OSError) -> ArchiveNotFound | ArchiveForbidden
     return ArchiveNotFound(redacted(f"no archive at {source!r} {looked}") + GIVE)
 
 
-def _local_root(source: str) -> Path:
-    return resolved(re.sub("^file://", "", source, flags=re.IGNORECASE))
+def local_root(source: str) -> Path:
+    """Where a local source lies; it may be given by its `archive_id`."""
+    root = resolved(re.sub("^file://", "", source, flags=re.IGNORECASE))
+    if "\\x" in source and not os.path.lexists(root):
+        named = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(root))
+        if os.path.lexists(named):
+            return Path(os.fsdecode(named))
+    return root
 
 
 def local_version(stat: os.stat_result) -> str:

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from clsp.checkpoint import Checkpoint
+from pipelines.errors import FailureKind
 from pipelines.jobs import model_key, parts_of
 from pipelines.segments import SegmentPolicy
 from pipelines.targets import CHANNELS
 from pipelines.taxonomy import Taxonomy
+
+# Why a recording failed that may not fail when it is cut another way: a truncated one had nothing
+# to judge in it, or no speech. And what other channels, too, may spare it.
+OF_CUT = (FailureKind.NO_SPEECH, FailureKind.TOO_LONG, FailureKind.TRUNCATED)
+OF_CHANNELS = (*OF_CUT, FailureKind.SILENT, FailureKind.UNSUPPORTED)
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,16 @@ class Goal:
 
     def lacking(self, row: dict[str, Any]) -> tuple[str | None, SegmentPolicy]:
         """What this recording needs, if anything; and how it is to be cut. One that was cut by
-        rules of an earlier version is to be cut anew: this one does not have them any more."""
+        rules of an earlier version is to be cut anew: this one does not have them any more.
+
+        Of one that failed only the cut may be why: other failures are left to `clsp retry`."""
         segments, channels = words_of(row["segments_policy"])
         policy = SegmentPolicy.parse(self.segments or segments, self.channels or channels)
-        now = row["model_key"]
-        if self.model_key(now) != now or policy.key != row["segments_policy"]:
+        recut, now = policy.key != row["segments_policy"], row["model_key"]
+        if row["state"] == "failed":
+            spared = OF_CUT if policy.channels == channels else OF_CHANNELS
+            return "re-embed" if recut and row["error_kind"] in spared else None, policy
+        if recut or self.model_key(now) != now:
             return "re-embed", policy
         other = self.taxonomy and self.taxonomy.key != row["taxonomy_key"]
         return "relabel" if other else None, policy

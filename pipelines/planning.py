@@ -4,6 +4,7 @@ Reads no audio and writes nothing. Knows archives, sources and lakes; nothing of
 """
 
 import json
+import logging
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -25,6 +26,8 @@ from pipelines.settings import TagSettings, check_precision
 from pipelines.sources import kind_of, list_source
 from pipelines.standing import Standing
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -37,7 +40,7 @@ class Plan:
     unlisted: tuple[tuple[str, str], ...]  # names that could not be listed, and why
     listed: int
     unchanged: int
-    pending: int  # to process as well, but over the run's limit
+    pending: int  # to process as well, but over the run's limit; or tagged, and out of reach now
     started_at: datetime
     gone: tuple[str, ...] = ()  # no longer listed, where all that they lay among was
     missing: int = 0  # the same, but nothing at all is listed: not believed
@@ -124,6 +127,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
     counts, sizes = Counter[str](), Counter[str]()
     attempts: dict[str, int] = {}
     in_part: list[str] = []  # what could not be listed to its end
+    silent: list[FileEntry] = []  # tagged, and their store does not answer
     unchanged = unchanged_bytes = 0
     anything = False
     for entry in entries:
@@ -134,12 +138,14 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         if retry is not None:
             if entry.uri not in retry:
                 continue
-            what = "process"
+            what = "pending" if what == "pending" else "process"
         if what == "unchanged" and before is None:  # of most files this is all
             unchanged += 1
             unchanged_bytes += entry.size_bytes
             continue
-        if what == "process" and settings.limit is not None and len(todo) >= settings.limit:
+        if what == "pending":
+            silent.append(entry)
+        elif what == "process" and settings.limit is not None and len(todo) >= settings.limit:
             what = "pending"
         elif what == "process":
             todo.append(entry)
@@ -152,6 +158,12 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
             sizes["failing"] += entry.size_bytes
         counts[what] += 1
         sizes[what] += entry.size_bytes
+    if silent:
+        first = silent[0]
+        _log.warning(
+            "%d recordings are left as they are tagged, such as %r: %s", len(silent), first.uri,
+            first.refusal and first.refusal[1],
+        )  # fmt: skip
     counts["unchanged"] += unchanged
     sizes["unchanged"] += unchanged_bytes
     others = standing.others

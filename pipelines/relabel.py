@@ -3,9 +3,11 @@ taxonomy or list costs.
 
 First the labels, which nobody sees in `speech` yet, then the recordings that point to them: a run
 that is cut off leaves what it labelled, and the next goes on from there. Old labels stay in the
-lake under their own taxonomy key. Knows nothing of how files are listed.
+lake under their own taxonomy key. What another run found meanwhile stays as it found it. Knows
+nothing of how files are listed.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -18,6 +20,8 @@ from pipelines.known import RECORDINGS_PER_CHUNK, rewritten
 from pipelines.lake import Lake
 from pipelines.query import connect, one_of
 
+_log = logging.getLogger(__name__)
+
 SEGMENTS_PER_CHUNK = 1 << 17  # labels committed together: about 50 MB of them
 SEGMENTS_PER_BATCH = 1 << 14  # embeddings scored together: 64 MB in double precision
 
@@ -27,6 +31,15 @@ PLANNED = """
     WHERE h.archive = $archive AND h.state = 'tagged'
       AND h.segments_policy = $policy AND h.model_key = $model
     QUALIFY row_number() OVER (PARTITION BY h.uri ORDER BY h.seq DESC) = 1"""
+# The current rows, and whether each is still what was planned for. One that is gone may have been
+# so before, if it was listed: then it is back.
+CURRENT = """
+    SELECT h.* EXCLUDE (seq, committed_at),
+           h.version IS NOT DISTINCT FROM w.version
+           AND h.segments_policy = $policy AND h.model_key = $model
+           AND (h.state = 'tagged' OR h.state = 'gone' AND w.listed) AS planned
+    FROM history h JOIN wanted w ON w.uri = h.uri WHERE h.archive = $archive
+    QUALIFY row_number() OVER (PARTITION BY h.uri ORDER BY h.seq DESC) = 1"""
 
 
 def relabel(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[ChunkResult]:
@@ -35,15 +48,20 @@ def relabel(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
     yield from _labels(lake, job, entries)
     for number, start in enumerate(range(0, len(entries), RECORDINGS_PER_CHUNK)):
         began, chunk_id = datetime.now(UTC), f"{job.run_id}-relabel-{number:05d}"
+        rows, others = _recordings(lake, job, entries[start : start + RECORDINGS_PER_CHUNK])
+        by = {"run_id": job.run_id, "chunk_id": chunk_id}
         rows = rewritten(
-            _recordings(lake, job, entries[start : start + RECORDINGS_PER_CHUNK]),
+            rows,
             state="tagged",  # one that was gone is back
             attempts=0,
             taxonomy_key=job.taxonomy.key,
             processed_at=began,
-            run_id=job.run_id,
-            chunk_id=chunk_id,
+            **by,
         )
+        if len(others):  # said again as they are: each planned recording has a row, the books say
+            _log.warning("%d recordings of %s are left as another run found them meanwhile",
+                         len(others), job.archive)  # fmt: skip
+            rows = pa.concat_tables([rows, rewritten(others, **by)])
         faults.reach("relabel.made")
         tables = {"recordings": rows}
         yield ChunkResult(Chunk(chunk_id, ()), tables, len(rows), 0, 0, 0.0, began)
@@ -103,21 +121,30 @@ def _labels_chunk(job: Job, number: int) -> str:
     return f"{job.run_id}-labels-{number:05d}"
 
 
-def _recordings(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> pa.Table:
-    """The rows of these recordings, with the entries' metadata."""
+def _recordings(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> tuple[pa.Table, pa.Table]:
+    """The rows of these recordings, with the metadata of the entries that were listed; and the
+    current ones of those of which another run has found something else since."""
+    metadata = "CASE WHEN w.listed THEN w.metadata ELSE h.metadata END AS metadata"
+    columns = f"h.* EXCLUDE (seq, committed_at) REPLACE ({metadata})"
     with connect(lake, whole=False) as db:
         db.register("wanted", _wanted(entries))
-        columns = "h.* EXCLUDE (seq, committed_at) REPLACE (w.metadata AS metadata)"
-        return db.sql(f"SELECT {columns} {PLANNED}", params=_keys(job)).to_arrow_table()
+        db.execute(f"CREATE TEMP TABLE current AS {CURRENT}", _keys(job))
+        rows = db.sql(
+            f"""FROM (SELECT {columns} {PLANNED})
+                WHERE uri IN (SELECT uri FROM current WHERE planned)""",
+            params=_keys(job),
+        ).to_arrow_table()
+        others = db.sql("SELECT * EXCLUDE (planned) FROM current WHERE NOT planned")
+        return rows, others.to_arrow_table()
 
 
 def _wanted(entries: Sequence[FileEntry]) -> pa.Table:
-    return pa.table(
-        {
-            name: pa.array([getattr(entry, name) for entry in entries], pa.string())
-            for name in ("uri", "version", "metadata")
-        }
-    )
+    """Those without a path were not listed: the lake itself told of them."""
+    wanted = {
+        name: pa.array([getattr(entry, name) for entry in entries], pa.string())
+        for name in ("uri", "version", "metadata")
+    }
+    return pa.table(wanted | {"listed": pa.array([bool(e.path) for e in entries], pa.bool_())})
 
 
 def _keys(job: Job) -> dict[str, str]:

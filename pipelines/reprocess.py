@@ -134,7 +134,10 @@ def steps(settings: ReprocessSettings) -> list[Step]:
         for row in _recordings(db, settings.where):
             what, policy = goal.lacking(row)
             if what is not None and settings.only in (None, what):
-                key = goal.model_key(row["model_key"])
+                like = row
+                if row["state"] == "failed":  # it has no embeddings: as others of its archive
+                    like = run_on(latest, row["archive"], row["kind"])
+                key = goal.model_key(like["model_key"])
                 groups[what, row["archive"], row["kind"], key, policy].add(row)
     found = []
     for (what, archive, kind, key, policy), group in groups.items():
@@ -194,7 +197,8 @@ class _Group:
 
 
 def _recordings(db: duckdb.DuckDBPyConnection, where: str | None) -> Iterator[dict[str, Any]]:
-    """The tagged recordings with how many segments they have, those that are chosen."""
+    """The recordings with how many segments they have, those that are chosen: where there is a
+    condition, that is none that failed."""
     chosen = None
     if where is not None:
         chosen = ask(db, f"SELECT DISTINCT archive, uri FROM speech WHERE (\n{where}\n)")
@@ -203,13 +207,14 @@ def _recordings(db: duckdb.DuckDBPyConnection, where: str | None) -> Iterator[di
     found = arrow(
         db,
         f"""SELECT r.archive, r.uri, r.version, r.metadata, r.size_bytes, r.duration_s, r.model_key,
-                   r.segments_policy, r.taxonomy_key, coalesce(s.n, 0) AS segments,
+                   r.segments_policy, r.taxonomy_key, r.state, r.error_kind,
+                   coalesce(s.n, 0) AS segments,
                    coalesce(l.options_json->>'kind', 'folder') AS kind
             FROM recordings r JOIN runs l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'
             LEFT JOIN (SELECT content_hash, segments_policy, count(*) AS n FROM segments
                        GROUP BY ALL) s ON s.content_hash = r.content_hash
                                       AND s.segments_policy = r.segments_policy
-            WHERE r.state = 'tagged' {some} ORDER BY r.archive, r.uri""",
+            WHERE r.state <> 'gone' {some} ORDER BY r.archive, r.uri""",
     )
     for batch in found.to_batches(max_chunksize=10_000):
         yield from batch.to_pylist()

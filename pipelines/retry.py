@@ -4,18 +4,59 @@ Knows the tables; knows nothing of how files are read.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
+from clsp.errors import ClspError, InputError, ModelNotFound, TerminalError
 from pipelines.archive import EVERYTHING, archive_id
-from pipelines.errors import CURABLE, LakeError, SettingsError
+from pipelines.errors import (
+    CURABLE,
+    ArchiveForbidden,
+    ArchiveNotFound,
+    ArchiveUnreachable,
+    LakeError,
+    SettingsError,
+    TaxonomyError,
+)
+from pipelines.goal import words_of
+from pipelines.jobs import parts_of
 from pipelines.lake import Lake
 from pipelines.planning import Plan
 from pipelines.query import arrow, connect
 from pipelines.settings import TagSettings
+
+# What may be wrong with one archive, and nothing with the others of its lake.
+OF_ONE_ARCHIVE = (
+    ArchiveForbidden, ArchiveNotFound, ArchiveUnreachable, InputError, ModelNotFound, SettingsError,
+    TaxonomyError,
+)  # fmt: skip
+
+
+class Kept:
+    """Errors of single archives, until the others of the lake are done."""
+
+    def __init__(self) -> None:
+        self.errors: list[ClspError] = []
+
+    @contextmanager
+    def until_later(self) -> Iterator[None]:
+        try:
+            yield
+        except OF_ONE_ARCHIVE as error:
+            self.errors.append(error)
+
+    def tell(self) -> None:
+        """Raises what was kept, several as one: of a kind that trying again does not cure, where
+        any is."""
+        if not self.errors:
+            return
+        first = next((e for e in self.errors if isinstance(e, TerminalError)), self.errors[0])
+        texts = dict.fromkeys(map(str, self.errors))
+        raise first if len(texts) == 1 else type(first)("\n".join(texts)) from first
 
 
 @dataclass(frozen=True)
@@ -26,13 +67,15 @@ class Retry:
     uris: frozenset[str]
     model_key: str
     taxonomy_key: str
+    segments_policy: str
 
     def check(self, plan: Plan) -> None:
-        """Raises SettingsError where the plan is for another model or taxonomy than the archive's
-        latest run: its rows would not be like the others."""
+        """Raises SettingsError where the plan is for another model, taxonomy or cut than the
+        archive's latest run: its rows would not be like the others."""
         for what, then, now in (
             ("model", self.model_key, plan.job.model_key),
             ("taxonomy", self.taxonomy_key, plan.job.taxonomy.key),
+            ("cut", self.segments_policy, plan.job.policy.key),
         ):
             if then != now:
                 raise SettingsError(
@@ -65,10 +108,11 @@ def failures(
 
 
 def latest_runs(db: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, Any]]:
-    """By archive and kind of source: options_json, model_key and taxonomy_key of its last run."""
+    """By archive and kind of source: options_json and keys of its last run."""
     rows = arrow(
         db,
-        """SELECT archive, options_json->>'kind' AS kind, options_json, model_key, taxonomy_key
+        """SELECT archive, options_json->>'kind' AS kind, options_json, model_key, taxonomy_key,
+                  segments_policy
            FROM runs WHERE kind <> 'evaluation' AND options_json IS NOT NULL
            QUALIFY row_number() OVER (
                PARTITION BY archive, options_json->>'kind' ORDER BY seq DESC) = 1""",
@@ -123,8 +167,11 @@ def retries(
             k: v for k, v in given.items() if v is not None
         }
         options |= {"lake": str(lake.root), "include": EVERYTHING, "exclude": ()}
+        # As that run had them, wherever it had them from: what the lake declares may be another.
+        options["segments"], options["channels"] = words_of(run["segments_policy"])
+        *_, options["precision"] = parts_of(run["model_key"])
         if source is not None:
             options["source"] = source
-        keys = {key: run[key] for key in ("model_key", "taxonomy_key")}
+        keys = {key: run[key] for key in ("model_key", "taxonomy_key", "segments_policy")}
         found.append(Retry(TagSettings(**options), frozenset(row["uris"]), **keys))
     return found

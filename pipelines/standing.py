@@ -20,7 +20,8 @@ from pipelines.jobs import Job
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
 from pipelines.settings import TagSettings
-from pipelines.sources import kind_of, would_list
+from pipelines.sources import kind_of, kinds_like, would_list
+from pipelines.sources.rows import unanswered
 
 
 class Known(NamedTuple):
@@ -53,6 +54,7 @@ class Standing:
     def __init__(self, lake: Lake, job: Job, settings: TagSettings) -> None:
         self.job, self.settings = job, settings
         self.kind = kind_of(settings.source, settings.kind)
+        self.kinds = kinds_like(self.kind)
         with connect(lake, whole=False) as db:
             rows = arrow(
                 db,
@@ -61,7 +63,7 @@ class Standing:
                           r.size_bytes, coalesce(r.attempts, 1) AS attempts,
                           coalesce(h.before, r.state) AS before, coalesce(l.kind, 'folder') AS kind,
                           r.metadata IS NULL AND r.version IS NOT NULL
-                          AND coalesce(l.kind, 'folder') = $2
+                          AND coalesce(l.kind, 'folder') IN (SELECT unnest($2))
                           AND (r.state, r.segments_policy, r.model_key, r.taxonomy_key)
                               = ('tagged', $3, $4, $5) AS settled
                    FROM recordings r
@@ -72,7 +74,7 @@ class Standing:
                           ON h.uri = r.uri AND r.state = 'gone'
                    WHERE r.archive = $1""",
                 job.archive,
-                self.kind,
+                list(self.kinds),
                 job.policy.key,
                 job.model_key,
                 job.taxonomy.key,
@@ -88,8 +90,8 @@ class Standing:
         self._lost = {uri for uri, known in self.others.items() if known.state != "gone"}
 
     def met(self, entry: FileEntry) -> tuple[str, Known | None]:
-        """What the entry asks for: process, relabel or unchanged; and what is known of it, but of
-        one that is settled and unchanged."""
+        """What the entry asks for: process, relabel, unchanged or pending; and what is known of
+        it, but of one that is settled and unchanged."""
         version = self.settled.pop(entry.uri, None)
         if version == entry.version and entry.metadata is None:
             return "unchanged", None
@@ -109,7 +111,7 @@ class Standing:
         given = self.settings
         looked_for = would_list(given.source, given.kind, given.include, given.exclude)
         unseen = set(in_part)
-        lost = {uri for uri in self._lost if self.others[uri].kind == self.kind}
+        lost = {uri for uri in self._lost if self.others[uri].kind in self.kinds}
         lost.update(self.settled)
         if only is not None:
             lost.intersection_update(only)
@@ -136,10 +138,13 @@ class Standing:
 
 
 def _work(entry: FileEntry, known: Known | None, job: Job) -> str:
-    """process | relabel | unchanged. A failed file is tried again when it, its metadata or the
-    policy changes, or the limits that it was over: model and taxonomy have no part in why it could
-    not be read; and, though nothing changed, where its failure may pass. New metadata alone costs
-    no audio, nor does a file that is back."""
+    """process | relabel | unchanged | pending. A failed file is tried again when it, its metadata
+    or the policy changes, or the limits that it was over: model and taxonomy have no part in why it
+    could not be read; and, though nothing changed, where its failure may pass. New metadata alone
+    costs no audio, nor does a file that is back. What is tagged stays so while its store does not
+    answer: pending."""
+    if unanswered(entry) and known is not None and known.state == "tagged":
+        return "pending"
     said = entry.metadata and hashlib.sha256(entry.metadata.encode()).hexdigest()
     if known is None or known.version != entry.version:
         return "process"
@@ -149,6 +154,7 @@ def _work(entry: FileEntry, known: Known | None, job: Job) -> str:
         kind = known.error_kind
         again = kind in LIMITED and known.limits != job.limits.key
         again |= kind in TRANSIENT or known.state == "gone" or known.metadata != said
+        again |= entry.refusal is not None and entry.refusal[0] != kind  # fails otherwise now
         again |= kind in COSTLY and known.attempts < COSTLY_ATTEMPTS
         return "process" if again else "unchanged"
     if known.model_key != job.model_key:

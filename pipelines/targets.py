@@ -7,7 +7,7 @@ of how work is done.
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,15 +54,21 @@ class Wanted:
 
 def declared(lake: Lake) -> Target:
     """The lake's target; of a lake that declares nothing, one of nothing."""
+    return _latest(lake)[0]
+
+
+def _latest(lake: Lake) -> tuple[Target, datetime | None]:
+    """With when it was declared."""
     if not lake.exists("targets"):  # every run asks: most lakes have none
-        return Target()
+        return Target(), None
     with connect(lake, whole=False) as db:
         [row] = arrow(
             db,
-            """SELECT taxonomy_yaml AS taxonomy, model, segments, channels, precision
+            """SELECT taxonomy_yaml AS taxonomy, model, segments, channels, precision, declared_at
                FROM targets ORDER BY declared_at DESC LIMIT 1""",
         ).to_pylist()
-    return Target(**row)
+    declared_at = row.pop("declared_at")
+    return Target(**row), declared_at
 
 
 def declare(lake: Lake, **given: str | None) -> Target:
@@ -112,10 +118,11 @@ def wanted(settings: TagSettings, lake: Lake) -> Wanted:
 
 
 def _write(lake: Lake, target: Target) -> None:
-    """The lock is held."""
-    labels = target.labels
+    """The lock is held. Each is later than the one before, whatever the clocks of the machines say
+    that declared them."""
+    labels, (_, before), now = target.labels, _latest(lake), datetime.now(UTC)
     row = {
-        "declared_at": datetime.now(UTC),
+        "declared_at": now if before is None else max(now, before + timedelta(microseconds=1)),
         "taxonomy_key": labels and labels.key,
         "taxonomy_yaml": target.taxonomy,
         "model": target.model,

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
+from hashlib import blake2b
+from pathlib import PurePath
 from typing import NamedTuple
 
 OnError = Callable[[str, OSError], None]  # (uri, why)
@@ -87,6 +90,8 @@ def walk(
         on_error(prefix.rstrip("/"), exc)
         return
     names = {node.name for node in nodes}
+    if len(names) < len(nodes):
+        nodes = _told_apart(nodes)
     if any(table <= names for table in TABLES):
         return
     for node in nodes:
@@ -99,6 +104,19 @@ def walk(
             yield from walk(scan, node, uri + "/", include, exclude, on_error, inside)
         elif included(uri):
             yield FileEntry(uri, node.path, node.size_bytes, node.version)
+
+
+def _told_apart(nodes: list[Node]) -> list[Node]:
+    """With a hash for names that read like another one, since they are no UTF-8."""
+    like = Counter(map(_in_order, nodes))
+
+    def apart(node: Node) -> Node:
+        name = PurePath(node.path).name
+        if like[_in_order(node)] == 1 or name == node.name:
+            return node
+        return node._replace(name=f"{node.name}#{short_hash(name)}")
+
+    return sorted(map(apart, nodes), key=_in_order)
 
 
 def matches(uri: str, pattern: str) -> bool:
@@ -132,3 +150,8 @@ def as_text(name: str) -> str:
     if name.isascii():
         return name
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def short_hash(text: str) -> str:
+    """What tells apart two names that are shown alike."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()

@@ -23,6 +23,7 @@ from pipelines.datasets.items import Skipped
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".jsonl.gz", ".json")
 QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 SHOWN = 60  # letters of a type's name
+CELL = 16 << 20  # letters of a cell in quotes or of CSV
 
 Cells = tuple[int, list[str] | str]  # the line where a row begins; its cells, or why there are none
 
@@ -99,6 +100,7 @@ def _quoted(path: Path, called: str, delimiter: str, errors: str) -> Iterator[Ce
         yield from file
         ended = True
 
+    csv.field_size_limit(CELL)  # of the whole process; nobody else reads CSV in it
     with path.open(newline="", encoding="utf-8-sig", errors=errors) as file:
         lines = csv.reader(read(file), delimiter=delimiter, strict=True)
         while True:
@@ -115,6 +117,8 @@ def _quoted(path: Path, called: str, delimiter: str, errors: str) -> Iterator[Ce
                         "close it; within a cell in quotes, a quote is written twice"
                     ) from error
                 reason = "within a cell in quotes, a quote is written twice"
+                if "field limit" in str(error):
+                    reason = f"expected cells of at most {CELL} letters"
                 yield line, f"not a row of a table ({error}): {reason}"
             else:
                 if cells:
@@ -169,11 +173,45 @@ def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
                     yield shown(path), Unread(column.name, str(column.type)[:SHOWN])
             index = 0
             for batch in file.iter_batches(columns=plain):
-                for row in batch.to_pylist():
+                for row in plain_rows(batch):
                     index += 1
                     yield f"{shown(path)}:{index}", row
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path} cannot be read ({error}): expected Parquet") from error
+
+
+def plain_rows(batch: Any) -> list[dict[str, Any]]:
+    """The rows of a batch of Arrow's, as `to_pylist` gives them; text for each value that Python
+    has no type for: nanoseconds, years over 9999, a time zone that it does not know."""
+    try:
+        found: list[dict[str, Any]] = batch.to_pylist()
+    except (ValueError, OverflowError, LookupError):
+        cells = (map(_cell, column) for column in batch.columns)
+        names = batch.schema.names
+        return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+    return found
+
+
+def _cell(cell: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError, LookupError):
+        pass
+    if isinstance(cell, pa.DictionaryScalar):
+        return _cell(cell.value)
+    if isinstance(cell, pa.MapScalar):
+        return [(_cell(pair["key"]), _cell(pair["value"])) for pair in cell.values]
+    if isinstance(cell, pa.StructScalar):
+        return {name: _cell(each) for name, each in cell.items()}
+    if isinstance(cell, pa.ListScalar):  # of any size
+        return [_cell(each) for each in cell.values]
+    if isinstance(cell, pa.StringScalar):  # no UTF-8
+        return cell.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
+    if isinstance(cell, pa.TimestampScalar) and cell.type.tz:
+        return f"{cell.cast(pa.timestamp(cell.type.unit)).cast(pa.string())}Z"
+    return cell.cast(pa.string()).as_py()
 
 
 def _readable(type_: Any) -> bool:

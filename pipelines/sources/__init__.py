@@ -16,10 +16,11 @@ from pipelines.archive import (
     is_folder,
     is_remote,
     list_archive,
+    local_root,
     matches,
-    open_local,
 )
-from pipelines.errors import SettingsError
+from pipelines.errors import ArchiveUnreachable, FailureKind, RecordingError, SettingsError
+from pipelines.fetching import fetched
 from pipelines.sources import kaldi, lhotse, lists, webdataset
 from pipelines.sources.rows import Rows, entries, folder_of
 from pipelines.walk import is_hidden, taker
@@ -41,7 +42,8 @@ def list_source(
     used is an entry with a `refusal`.
 
     Raises what `list_archive` does; SettingsError where the kind does not fit the source; while
-    listing, InputError where a list cannot be read as what it should be.
+    listing, InputError where a list cannot be read as what it should be, ArchiveUnreachable where
+    it changes meanwhile.
     """
     if kind == "auto":
         kind = detect(source)
@@ -83,6 +85,13 @@ def kind_of(source: str, kind: str) -> str:
     return "auto" if found == "jsonl" else found
 
 
+def kinds_like(kind: str) -> tuple[str, ...]:
+    """The kinds that a run may have called what one of this kind, by `kind_of`, lists."""
+    if kind == "auto":
+        return "auto", "list", "lhotse"
+    return (kind, "auto") if kind in ("list", "lhotse") else (kind,)
+
+
 def would_list(
     source: str, kind: str, include: Sequence[str], exclude: Sequence[str]
 ) -> Callable[[str], bool]:
@@ -102,7 +111,7 @@ def _unseen(source: str) -> Callable[[str], bool]:
     disk that is not mounted. Where no pattern asks for that name, the listing was silent on it."""
     if is_remote(source):
         return lambda uri: False
-    root = archive_id(source)
+    root = local_root(source)
 
     @cache
     def closed(folder: str) -> bool:
@@ -202,9 +211,14 @@ def _list_file(source: str, kind: str) -> FileEntry:
 
 
 def _listed(file: FileEntry, kind: str) -> Iterator[FileEntry]:
-    with open_local(file) as path:
-        rows = _rows(path, file, kind)
-        yield from entries(rows, folder_of(file.path), file.uri)
+    try:
+        with fetched(file) as path:  # its rows are read twice, and must be the same
+            rows = _rows(path, file, kind)
+            yield from entries(rows, folder_of(file.path), file.uri)
+    except RecordingError as error:
+        if error.kind != FailureKind.UNREACHABLE:
+            raise
+        raise ArchiveUnreachable(f"the list cannot be used now: {error}") from error
 
 
 def _rows(path: Path, file: FileEntry, kind: str) -> Rows:

@@ -11,7 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clsp.errors import InputError
-from pipelines.archive import FileEntry, archive_id, is_folder, is_remote, open_local
+from pipelines.archive import (
+    FileEntry,
+    archive_id,
+    is_folder,
+    is_remote,
+    local_root,
+    open_local,
+)
 from pipelines.errors import FailureKind, RecordingError
 from pipelines.sources.rows import Row, Rows, refused
 
@@ -31,7 +38,7 @@ def scp_of(source: str) -> str:
             if "." in archive_id(source).rpartition("/")[2]
             else f"{source.rstrip('/')}/{SCP}"
         )
-    return str(Path(archive_id(source)) / SCP) if is_folder(source) else source
+    return str(local_root(source) / SCP) if is_folder(source) else source
 
 
 def rows(path: Path, folder: str) -> Rows:

@@ -14,16 +14,19 @@ from typing import Any
 
 from pipelines.errors import FailureKind
 from pipelines.sources.lists import json_objects
-from pipelines.sources.rows import Row, Rows, refused
+from pipelines.sources.rows import FILE, Row, Rows, refused
 
 CUTS_BYTES = 48 << 10  # what cuts may say of one recording, as JSON
 SOURCES = ("file", "url")
 
 
 def is_manifest(value: dict[str, Any] | None) -> bool:
-    """Whether the first object of a JSONL is a recording or a cut."""
-    return value is not None and (
-        isinstance(value.get("sources"), list) or _recordings(value) is not None
+    """Whether the first object of a JSONL is a recording or a cut, which have no column of a
+    list that names a file."""
+    return (
+        value is not None
+        and value.keys().isdisjoint(FILE)
+        and (isinstance(value.get("sources"), list) or _recordings(value) is not None)
     )
 
 

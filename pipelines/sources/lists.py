@@ -13,7 +13,7 @@ from typing import Any
 from clsp.errors import InputError
 from pipelines.datasets.files import brief, json_lines
 from pipelines.datasets.items import Skipped
-from pipelines.datasets.rows import cells_of
+from pipelines.datasets.rows import cells_of, plain_rows
 from pipelines.errors import FailureKind
 from pipelines.sources.rows import FILE, Row, Rows, refused
 
@@ -117,7 +117,7 @@ def _parquet(path: Path, called: str) -> Iterator[Row]:
             _require_column(columns, called)
             number = 0
             for batch in file.iter_batches(columns=columns):
-                for value in batch.to_pylist():
+                for value in plain_rows(batch):
                     number += 1
                     yield row(value, f"{called}:{number}")
     except (OSError, pa.ArrowException) as error:

@@ -6,6 +6,7 @@ A row may come from anyone: it names files and URLs, and nothing else that it sa
 URL must be of a plain store (SCHEMES), since others, and chains of them, can be made to do more.
 """
 
+import errno
 import json
 import logging
 import math
@@ -13,15 +14,16 @@ import os
 import posixpath
 import re
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from pipelines import fetching
 from pipelines.archive import (
     FileEntry,
     archive_id,
@@ -34,12 +36,16 @@ from pipelines.archive import (
 )
 from pipelines.errors import FailureKind
 from pipelines.redaction import redacted
+from pipelines.remote import LASTING, credentials_fail
+from pipelines.walk import short_hash
 
 FILE = ("uri", "path", "file", "audio")  # columns that name the file; the first that is filled
 STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "webhdfs", "oss", "hf")
 SCHEMES = frozenset((*STORES, "http", "https", "ftp", "sftp", "memory", "file"))
 METADATA_BYTES = 64 << 10  # of one recording, as JSON
+NESTED = 100  # levels of it; Python's own limit depends on who calls
 LOOKUPS, WINDOW = 16, 256  # remote files asked for at once; rows looked up together
+NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # no file can be there
 
 _log = logging.getLogger(__name__)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)(://|::.*://)", re.DOTALL)
@@ -75,7 +81,7 @@ def entries(rows: Rows, folder: str, called: str) -> Iterator[FileEntry]:
     for index, row in enumerate(rows()):
         entry = _entry(row, folder)
         key = (entry.uri, entry.path)
-        said = _short_hash(entry.metadata or "")
+        said = short_hash(entry.metadata or "")
         if key in last and last[key][1] != said:
             changed += 1
             if changed == 1:
@@ -97,7 +103,7 @@ def _unique(
         if last.get((entry.uri, entry.path), (index,))[0] != index:
             continue
         if entry.uri in taken:
-            entry = replace(entry, uri=f"{entry.uri}#{_short_hash(entry.path)}")
+            entry = replace(entry, uri=f"{entry.uri}#{short_hash(entry.path)}")
         if entry.uri not in taken:
             taken.add(entry.uri)
             yield entry
@@ -126,11 +132,7 @@ def _entry(row: Row, folder: str) -> FileEntry:
             refusal = (str(FailureKind.UNSUPPORTED), str(error))
     if refusal:
         uri = shown(archive_id(row.name) if is_remote(row.name) else row.name) or "?"
-    try:
-        metadata = metadata_text(row.metadata)
-    except RecursionError:
-        metadata = None
-    return FileEntry(uri, path, 0, "", metadata, refusal=refusal)
+    return FileEntry(uri, path, 0, "", metadata_text(row.metadata), refusal=refusal)
 
 
 def _place(name: str, folder: str) -> tuple[str, str]:
@@ -189,30 +191,34 @@ def shown(name: str) -> str:
         return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _short_hash(text: str) -> str:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
-
-
 # --- metadata ----------------------------------------------------------------------------------
 
 
 def metadata_text(metadata: Mapping[str, Any]) -> str | None:
     """Metadata as a JSON object, keys sorted; None where there is none. What JSON has no word for
-    (NaN, dates, bytes) becomes text, and URLs lose their credentials."""
+    (NaN, dates, bytes) becomes text, and URLs lose their credentials. What is too large or nested
+    too deep is left out, and it says so."""
     if not metadata:
         return None
+    try:
+        value = plain(metadata)
+    except ValueError as error:
+        return json.dumps({"left_out": str(error)})
     hidden = {
         key: archive_id(value) if isinstance(value, str) else redacted(repr(value))
         for key, value in metadata.items()
         if key in FILE and (is_remote(value) if isinstance(value, str) else value is not None)
     }
-    text = json.dumps(_plain({**metadata, **hidden}), sort_keys=True, ensure_ascii=False)
+    text = json.dumps(value | plain(hidden), sort_keys=True, ensure_ascii=False)
     if (size := len(text.encode())) > METADATA_BYTES:
         return json.dumps({"left_out": f"{size} bytes: more than {METADATA_BYTES}"})
     return text
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:
+    """A value in JSON's words. Raises ValueError where it is nested deeper than NESTED."""
+    if depth > NESTED:
+        raise ValueError(f"nested: more than {NESTED} deep")
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -220,9 +226,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
     if isinstance(value, Mapping):
-        return {shown(str(key)): _plain(each) for key, each in value.items()}
+        return {shown(str(key)): plain(each, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each, depth + 1) for each in value]
     text = str(value)
     return shown(_USER.sub("", text) if "://" in text else text)
 
@@ -236,9 +242,27 @@ def _looked_up(found: Iterable[FileEntry]) -> Iterator[FileEntry]:
     with ThreadPoolExecutor(LOOKUPS, "lookup") as pool:
         while window := list(islice(found, WINDOW)):
             if any(is_remote(entry.path) for entry in window):
-                yield from pool.map(_look, window)
+                yield from _asked(window, pool)
             else:
                 yield from map(_look, window)
+
+
+def _asked(window: list[FileEntry], pool: ThreadPoolExecutor) -> list[FileEntry]:
+    """`_look` of each; stores that do not answer are asked again as often as when fetching."""
+    entries = list(pool.map(_look, window))
+    for attempt in range(1, fetching.FETCH_ATTEMPTS):
+        silent = [i for i, entry in enumerate(entries) if unanswered(entry)]
+        if not silent:
+            break
+        time.sleep(fetching.FETCH_WAIT_S * 2 ** (attempt - 1))
+        for i, entry in zip(silent, pool.map(_look, [window[i] for i in silent]), strict=True):
+            entries[i] = entry
+    return entries
+
+
+def unanswered(entry: FileEntry) -> bool:
+    """Whether its store did not say if it is there: a reason that may pass."""
+    return entry.refusal is not None and entry.refusal[0] == FailureKind.UNREACHABLE
 
 
 def _look(entry: FileEntry) -> FileEntry:
@@ -255,12 +279,14 @@ def _look(entry: FileEntry) -> FileEntry:
         return _refuse(
             entry, "the list names it, but there is no such file (or no leave to see it)"
         )
-    except (PermissionError, IsADirectoryError) as exc:
-        return _refuse(entry, f"the list names it, but it cannot be opened ({why(exc)})")
-    except (ImportError, ValueError) as exc:
-        return _refuse(entry, f"its store cannot be opened here ({why(exc)})")
     except Exception as exc:  # each store has its own classes for "not now" and "not you"
-        reason = f"its store does not answer ({why(exc)}). The next run asks again"
+        if not credentials_fail(exc):
+            if isinstance(exc, LASTING) or getattr(exc, "errno", None) in NO_NAME:
+                return _refuse(entry, f"the list names it, but it cannot be opened ({why(exc)})")
+            if isinstance(exc, ImportError | ValueError):
+                return _refuse(entry, f"its store cannot be opened here ({why(exc)})")
+        asked = f", asked {fetching.FETCH_ATTEMPTS} times" if is_remote(entry.path) else ""
+        reason = f"its store does not answer ({why(exc)}){asked}. The next run asks again"
         return replace(entry, refusal=(str(FailureKind.UNREACHABLE), reason))
     if not stat.S_ISREG(info.st_mode):
         return _refuse(entry, "the list names it, but it is a folder, a pipe or a device")

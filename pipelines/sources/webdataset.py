@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 from pipelines.archive import FileEntry, is_remote, open_stream, why
 from pipelines.errors import ArchiveUnreachable, FailureKind
 from pipelines.pieces import unpacked
-from pipelines.sources.rows import metadata_text, shown
+from pipelines.sources.rows import metadata_text, plain, shown
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 LOSSLESS = ("wav", "wave", "flac", "aif", "aiff", "aifc", "au", "snd", "caf", "w64", "rf64", "wv")
@@ -144,7 +144,7 @@ def _sidecar(info: tarfile.TarInfo, stream: BinaryIO, ending: str) -> dict[str, 
     text = stream.read(info.size).decode("utf-8", "backslashreplace")
     if ending != "json":
         return {ending: text.strip()}
-    value = json.loads(text)
+    value = plain(json.loads(text))
     return value if isinstance(value, dict) else {"json": value}
 
 

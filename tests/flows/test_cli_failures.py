@@ -1,5 +1,7 @@
 """`clsp failures` and `clsp retry`, as a person or a script would call them."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,9 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.cli_failures import Kind
-from pipelines import worker
+from pipelines import segments, worker
 from pipelines.audio_info import error
-from pipelines.errors import CURABLE, FailureKind, SettingsError
+from pipelines.errors import CURABLE, ArchiveNotFound, FailureKind, SettingsError
 from pipelines.lake import Lake
 from pipelines.query import run
 from tests.flows.commands import clsp, clsp_json
@@ -124,3 +126,41 @@ def test_retry_refuses_another_taxonomy_than_the_latest_runs(archive, ill, tmp_p
     assert "the taxonomy of" in str(result.exception)
     given = ["retry", "x", "--archive", "y", "--lake", str(lake)]
     assert CliRunner().invoke(app, given).exit_code == 2
+
+
+def test_retry_does_the_rest_where_an_archive_is_not_there(archive, ill, tmp_path):
+    lake, other = tmp_path / "lake", tmp_path / "other"
+    shutil.copytree(archive, other)
+    for each in (archive, other):
+        clsp("tag", each, "--lake", lake)
+    ill.clear()
+    archive.rename(tmp_path / "moved")  # the first of the two
+    result = CliRunner().invoke(app, ["retry", "--lake", str(lake), "--json"])
+    assert isinstance(result.exception, ArchiveNotFound)
+    [report] = json.loads(result.stdout)
+    assert (report["archive"], report["tagged"]) == (str(other), 1)
+    result = CliRunner().invoke(app, ["retry", "--lake", str(lake)])
+    assert isinstance(result.exception, ArchiveNotFound) and "Nothing" not in result.output
+
+
+def test_retry_cuts_as_the_latest_run_did_whatever_is_declared(archive, ill, tmp_path):
+    lake = tmp_path / "lake"
+    clsp("tag", archive, "--lake", lake)
+    clsp("target", "--lake", lake, "--segments", "whole", "--channels", "split")
+    ill.clear()
+    [report] = clsp_json("retry", "--lake", lake)
+    assert (report["tagged"], report["segments_policy"]) == (1, "windows:30/30")
+    found = "SELECT DISTINCT segments_policy, model_key FROM recordings WHERE state = 'tagged'"
+    [row] = run(Lake(lake), found).to_pylist()  # like those that did not fail
+    clsp("target", "--lake", lake, "--precision", "bfloat16")
+    [report] = clsp_json("retry", "--lake", lake, "--kind", "unsupported")
+    assert report["failed"] == 1 and report["model_key"] == row["model_key"]
+
+
+def test_retry_refuses_a_cut_by_rules_that_have_changed(archive, ill, tmp_path, monkeypatch):
+    lake = tmp_path / "lake"
+    clsp("tag", archive, "--lake", lake, "--segments", "vad")
+    monkeypatch.setattr(segments, "VOICE_KEY", "of-another-version")
+    result = CliRunner().invoke(app, ["retry", "--lake", str(lake)])
+    assert isinstance(result.exception, SettingsError)
+    assert "the cut of" in str(result.exception)

@@ -7,9 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from pipelines.errors import ArchiveNotFound
 from pipelines.lake import Lake
 from pipelines.query import run
-from tests.faults.runs import harm
+from pipelines.settings import TagSettings
+from pipelines.tagging import tag
+from tests.faults.runs import harm, tone
 from tests.places import ROOT
 
 TAXONOMY = ROOT / "tests" / "data" / "sample-taxonomy.yaml"
@@ -53,3 +56,18 @@ def test_the_flow_brings_a_lake_to_its_target_and_says_what_it_did(sample_lake, 
     assert sorted(len(table) for table in tables) == [0, 1]
     [[step]] = [table for table in tables if table]
     assert (step["what"], step["recordings"]) == ("relabel", 17)
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_flow_does_the_rest_where_an_archive_is_not_there(tmp_path):
+    lake = tmp_path / "lake"
+    for name in ("a", "b"):
+        tone(tmp_path / name / "x.wav", 300)
+        tag(TagSettings(str(tmp_path / name), str(lake)))
+    shutil.rmtree(tmp_path / "a")
+    given = ["reprocess", "--lake", str(lake), "--segments", "whole", "--flow", "--json"]
+    result = CliRunner().invoke(app, given)
+    assert isinstance(result.exception, ArchiveNotFound)
+    assert str(tmp_path / "a") in str(result.exception)
+    [report] = json.loads(result.stdout)
+    assert (report["archive"], report["tagged"]) == (str(tmp_path / "b"), 1)

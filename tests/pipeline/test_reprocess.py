@@ -12,13 +12,21 @@ from typer.testing import CliRunner
 from clsp.checkpoint import ASSETS
 from flows.cli import app
 from pipelines import relabel, schemas, tagging, targets
-from pipelines.errors import LakeError, QueryError, SettingsError, TaxonomyError
+from pipelines.errors import (
+    ArchiveNotFound,
+    ArchiveUnreachable,
+    LakeError,
+    QueryError,
+    SettingsError,
+    TaxonomyError,
+)
 from pipelines.goal import Goal
 from pipelines.jobs import parts_of
 from pipelines.lake import Lake
 from pipelines.planning import plan
 from pipelines.query import run
 from pipelines.reprocess import ReprocessSettings, has_goal, require_goal, seconds_of, steps
+from pipelines.retry import Kept
 from pipelines.settings import TagSettings
 from pipelines.tagging import carry_out, tag
 from tests.faults.runs import harm, tone
@@ -213,12 +221,85 @@ def test_another_precision_is_another_model_key_and_leaves_each_its_model(
 
 def test_a_cut_by_rules_of_an_earlier_version_is_made_anew():
     goal = Goal(None, None, None, None, None, None)
-    row = {"model_key": "tiny@1", "taxonomy_key": "t"}
+    row = {"model_key": "tiny@1", "taxonomy_key": "t", "state": "tagged"}
     for key, what in (("vad:15@silero5-1+split", "re-embed"), ("whole+left", None)):
         lacking, policy = goal.lacking({**row, "segments_policy": key})
         assert lacking == what
         assert policy.key.partition("@")[0] == key.partition("@")[0].partition("+")[0] or not what
         assert policy.channels == key.partition("+")[2]
+
+
+def states(lake: Path) -> dict[str, tuple[str, str | None, str]]:
+    found = rows(lake, "SELECT uri, state, error_kind, segments_policy FROM recordings")
+    return {row.pop("uri"): tuple(row.values()) for row in found}
+
+
+def test_there_and_back_loses_no_recording(archive, lake):
+    """Where another cut is what made it fail, the first one brings it back; it is asked once."""
+    tone(archive / "long.wav", 300, 61)
+    tag(TagSettings(str(archive), str(lake)))
+    before = states(lake)
+    assert before["broken.wav"] == ("failed", "unsupported", "windows:30/30")
+
+    [report] = done(lake, segments="whole")
+    assert (report.tagged, report.failures) == (5, {"too_long": 1})
+    assert told(lake, segments="whole") == [] == told(lake, model="tiny")
+    assert told(lake, segments="windows", where="true") == [("re-embed", 5, 5)]  # of `speech`
+    [report] = done(lake, segments="windows")
+    assert (report.tagged, report.failed) == (6, 0)
+
+    [report] = done(lake, channels="right")
+    assert (report.tagged, report.failures) == (0, {"unsupported": 7})  # broken.wav, too
+    done(lake, channels="mix")
+    assert states(lake) == before
+    assert told(lake, segments="windows", channels="mix") == []
+    [report] = done(lake, segments="vad")
+    assert "no_speech" in report.failures
+    done(lake, segments="windows")
+    assert states(lake) == before
+    assert harm(lake) == []
+
+
+def test_a_failure_of_the_cut_is_tagged_with_the_model_of_the_latest_run(archive, lake, other):
+    """It has no embeddings of a model of its own, and what it was tried with may be no more."""
+    tone(archive / "long.wav", 300, 61)
+    tag(TagSettings(str(archive), str(lake), model=other, segments="whole"))
+    tag(TagSettings(str(archive), str(lake), segments="whole"))
+    shutil.rmtree(other)
+    [report] = done(lake, segments="windows:10")
+    assert (report.tagged, report.failed) == (6, 0)
+    assert all(key.startswith("tiny@") for key in keys(lake, "model_key"))
+
+
+def test_what_another_run_found_since_the_plan_is_left_as_it_is(archive, lake, mood, caplog):
+    [step] = steps(ReprocessSettings(str(lake), taxonomy=mood))
+    planned = step.plan()
+    (archive / "2.wav").unlink()
+    tone(archive / "1.wav", 500)
+    (archive / "3.wav").write_text("no audio any more")
+    tag(TagSettings(str(archive), str(lake)))
+    found = "SELECT uri, state, version, processed_at FROM recordings WHERE uri[1] IN ('1','2','3')"
+    before = rows(lake, f"{found} ORDER BY uri")
+    assert [row["state"] for row in before] == ["tagged", "gone", "failed"]
+    carry_out(planned)  # the books balance
+    assert rows(lake, f"{found} ORDER BY uri") == before
+    assert "3 recordings of" in caplog.text and "left as another run found them" in caplog.text
+    moods = rows(lake, "SELECT uri FROM speech WHERE mood_p IS NOT NULL ORDER BY uri")
+    assert [row["uri"] for row in moods] == ["0.wav", "copy.wav"]
+    assert told(lake, taxonomy=mood) == [("relabel", 1, 1)]
+    assert harm(lake) == []
+
+
+def test_metadata_that_another_run_found_since_the_plan_stay(archive, mood, tmp_path):
+    lake, listed = tmp_path / "lake", tmp_path / "list.jsonl"
+    listed.write_text(f'{{"path": "{archive}/0.wav", "said": "then"}}\n')
+    tag(TagSettings(str(listed), str(lake)))
+    [step] = steps(ReprocessSettings(str(lake), taxonomy=mood))
+    listed.write_text(f'{{"path": "{archive}/0.wav", "said": "now"}}\n')
+    assert tag(TagSettings(str(listed), str(lake))).relabelled == 1
+    carry_out(step.plan())
+    [row] = rows(lake, "SELECT metadata->>'said' AS said, mood_p FROM speech")
+    assert row["said"] == "now" and row["mood_p"] is not None
 
 
 def test_a_run_that_was_cut_off_is_continued(archive, lake, other, mood):
@@ -324,6 +405,25 @@ def test_a_target_from_before_there_was_a_precision_is_read_and_added_to(lake):
     assert harm(lake) == []
 
 
+def test_the_latest_target_counts_whatever_the_clock_said_before(lake, monkeypatch):
+    tables = Lake(lake)
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + timedelta(minutes=10)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(targets, "datetime", Ahead)
+        targets.declare(tables, segments="whole")
+    targets.declare(tables, segments="vad")
+    assert targets.declared(tables).segments == "vad"
+    targets.withdraw(tables)
+    assert targets.declared(tables) == targets.Target()
+    found = rows(lake, "SELECT segments FROM targets ORDER BY declared_at")
+    assert [row["segments"] for row in found] == ["whole", "vad", None]
+
+
 def test_what_is_given_wins_over_what_is_declared(archive, lake, mood, tmp_path):
     targets.declare(Lake(lake), segments="whole")
     settings = TagSettings(str(archive), str(lake), segments="windows:1")
@@ -369,6 +469,38 @@ def test_the_commands_count_declare_and_do(archive, lake, mood):
     for more in ([], ["--flow"], ["--dry-run"]):  # nothing is declared any more
         result = CliRunner().invoke(app, ["reprocess", "--lake", str(lake), *more])
         assert isinstance(result.exception, SettingsError)
+
+
+def test_an_archive_that_is_not_there_keeps_no_other_from_being_done(archive, lake, tmp_path):
+    for name in ("b", "z"):
+        tone(tmp_path / name / "x.wav", 300)
+        tag(TagSettings(str(tmp_path / name), str(lake)))
+    archive.rename(tmp_path / "moved")  # the first of them
+    shutil.rmtree(tmp_path / "b")
+    given = ["reprocess", "--lake", str(lake), "--segments", "windows:10", "--json"]
+    result = CliRunner().invoke(app, given)
+    assert isinstance(result.exception, ArchiveNotFound)
+    assert all(str(path) in str(result.exception) for path in (archive, tmp_path / "b"))
+    [report] = json.loads(result.stdout)
+    assert (report["archive"], report["tagged"]) == (str(tmp_path / "z"), 1)
+    result = CliRunner().invoke(app, given[:-1])
+    assert isinstance(result.exception, ArchiveNotFound) and "Nothing to do" not in result.output
+    (tmp_path / "moved").rename(archive)
+    [report] = done(lake, segments="windows:10", where="uri <> 'x.wav'")
+    assert report.tagged == 5
+    assert harm(lake) == []
+
+
+def test_what_trying_again_does_not_cure_is_told_first():
+    kept = Kept()
+    kept.tell()
+    for error in (ArchiveUnreachable("a"), ArchiveNotFound("b"), ArchiveNotFound("b")):
+        with kept.until_later():
+            raise error
+    with pytest.raises(ArchiveNotFound, match=r"^a\nb$"):
+        kept.tell()
+    with pytest.raises(LakeError), kept.until_later():
+        raise LakeError("of all archives")
 
 
 # ---- what was before --------------------------------------------------------------------------

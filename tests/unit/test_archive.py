@@ -97,6 +97,42 @@ def test_a_name_that_is_not_utf8_is_escaped_in_the_uri_and_opens_by_its_path(
     assert content_hash(entry.path) == content_hash(tmp_path / name)
 
 
+def test_names_that_read_alike_have_uris_of_their_own(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff")
+    names = [
+        f"{odd}.wav",
+        "\\xff.wav",
+        f"{odd}/a",
+        "\\xff/a",
+        f"{odd}\\xff",
+        f"\\xff{odd}",
+        f"b{odd}",
+    ]
+    try:
+        make(tmp_path, *names)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    found = {e.path: e.uri for e in list_archive(str(tmp_path))}
+    assert list(found.values()) == sorted(set(found.values()))
+    uri = {name: found[str(tmp_path / name)] for name in names}
+    assert [name for name in names if uri[name] == name] == ["\\xff.wav", "\\xff/a"]
+    assert uri[f"b{odd}"] == "b\\xff"  # no other reads like it
+    assert uri[f"{odd}.wav"].startswith("\\xff.wav#")
+
+
+def test_an_archive_is_found_by_its_id(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"k\xff")
+    try:
+        make(odd, "a.wav")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    name = archive_id(str(odd))
+    assert name.endswith("/k\\xff") and archive_id(name) == name
+    assert [e.path for e in list_archive(name)] == [str(odd / "a.wav")]
+    make(tmp_path / "k\\xff", "b.wav")
+    assert uris(name) == ["b.wav"]
+
+
 def test_hidden_files_and_folders_are_left_out_unless_asked_for(tmp_path: Path) -> None:
     make(tmp_path, "a.wav", ".hidden.wav", ".git/config", "x/.cache/b.wav", "x/.c.wav", "x/c.wav")
     assert uris(tmp_path) == ["a.wav", "x/c.wav"]

@@ -5,6 +5,9 @@ The hub is its real client over a local cache, offline: nothing here can reach a
 
 import dataclasses
 import json
+import os
+import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -114,6 +117,35 @@ def test_a_config_that_is_not_json_is_a_mismatch(tmp_path: Path) -> None:
     (model_folder(tmp_path) / "config.json").write_text("{")
     with pytest.raises(CheckpointMismatch, match=r"config\.json"):
         clsp.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "3", '{"text_config": 3}'])
+@pytest.mark.parametrize("load", [clsp.load, CLSPModel.from_pretrained])
+def test_a_config_that_holds_no_numbers_is_a_mismatch(tmp_path: Path, content: str, load) -> None:
+    (model_folder(tmp_path) / "config.json").write_text(content)
+    with pytest.raises(CheckpointMismatch, match=r"config\.json of .*Expected a JSON object"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str) -> None:
+    """As one that is another user's; this one cannot be read by root either."""
+    (model_folder(tmp_path) / file).unlink()
+    (tmp_path / file).symlink_to("/proc/self/mem")
+    with pytest.raises(CheckpointMismatch, match=rf"{file} cannot be read \(Input/output error\)"):
+        clsp.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "~nobody-here/model"])
+def test_a_name_that_can_be_no_folder_is_an_unknown_model(name: str) -> None:
+    with pytest.raises(ModelNotFound, match="expected one of 'tiny', 'yfyeung/CLSP', or a folder"):
+        clsp.load(name)
+
+
+def test_a_folder_may_be_given_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = model_folder(tmp_path / "a")
+    assert resolve("~/a") == resolve(folder)
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
@@ -358,6 +390,61 @@ def test_a_tokenizer_that_lies_in_the_working_directory_is_nobodys(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelNotFound):
         load_tokenizer(CLSPConfig.tiny())
+
+
+@pytest.fixture
+def own(tmp_path: Path, tiny: Embedder) -> Path:
+    """The embedded model in a folder of its own, with its tokenizer."""
+    return Path(shutil.copytree(tiny.checkpoint.folder, tmp_path / "own"))
+
+
+@pytest.mark.parametrize("content", [None, "{}", "null"])
+def test_a_tokenizer_cut_off_is_a_mismatch(own: Path, content: str | None) -> None:
+    file = own / "tokenizer.json"
+    file.write_text(file.read_text()[:5_000] if content is None else content)
+    for use in (lambda m: m.embed_text(["A man."]), lambda m: m.save_pretrained(own.parent / "b")):
+        with pytest.raises(
+            CheckpointMismatch, match=rf"tokenizer\.json .* in {own} cannot be read"
+        ):
+            use(clsp.load(own))
+    assert not (own.parent / "b" / "config.json").exists()
+
+
+@pytest.mark.parametrize("load", [clsp.load, CLSPModel.from_pretrained])
+def test_a_model_whose_tokenizer_is_gone_is_not_saved_without(own: Path, load) -> None:
+    model, other = load(own), load(own)
+    assert other.tokenizer is not None
+    shutil.rmtree(own)
+    with pytest.raises(ModelNotFound, match=rf"no tokenizer\.json in {own}.*set model\.tokenizer"):
+        model.save_pretrained(own.parent / "saved")
+    assert not list(own.parent.glob("saved/*"))
+    other.save_pretrained(own.parent / "saved")
+    assert clsp.load(own.parent / "saved").embed_text(["A man."]).shape[0] == 1
+
+
+# ---- what is saved --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("load", [clsp.load, CLSPModel.from_pretrained])
+def test_a_saved_config_tells_the_weights_own_number_format(tmp_path: Path, load) -> None:
+    load("tiny").save_pretrained(tmp_path)
+    saved = load_file(tmp_path / "model.safetensors").values()
+    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "float32"
+    assert {tensor.dtype for tensor in saved} == {torch.float32}
+    assert CLSPModel.from_pretrained(tmp_path, dtype="auto").dtype == torch.float32
+
+
+@pytest.mark.parametrize("load", [clsp.load, CLSPModel.from_pretrained])
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_saved_weights_may_be_read_by_whom_the_umask_lets(
+    tmp_path: Path, load, umask: int, mode: int
+) -> None:
+    model, before = load(UNEVEN), os.umask(umask)
+    try:
+        model.save_pretrained(tmp_path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "model.safetensors").stat().st_mode) == mode
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])

@@ -199,6 +199,44 @@ def test_shapes_that_do_not_fit_and_numbers_that_are_none_are_refused() -> None:
         correlation(np.zeros(2), np.zeros(3))
 
 
+@pytest.mark.parametrize(
+    ("truth", "answer", "told"),
+    [
+        ([0, 1, 1], [0], r"answer of shape \(1,\).*expected \(3,\)"),
+        ([[0], [1], [1]], [0, 1, 1], r"truth of shape \(3, 1\)"),
+        ([0.0, 1.0, 1.0], [0, 1, 1], "truth of .*float64: expected .* whole numbers"),
+        ([0, 1, -1], [0, 1, 1], "truth from -1 to 1: expected classes from 0 to 1"),
+        ([0, 1, 2], [0, 1, 1], "truth from 0 to 2"),
+        ([0, 1, 1], [0, 1, 2], "answer from 0 to 2"),
+    ],
+)
+def test_what_is_none_of_the_classes_is_refused_and_not_counted_as_one(truth, answer, told) -> None:
+    truth, answer = np.array(truth), np.array(answer)
+    with pytest.raises(InputError, match=told):
+        classification(truth, np.full((3, 2), 0.5), answer=answer)
+    with pytest.raises(InputError, match=told):
+        selective(truth, answer, np.zeros(3), 2)
+
+
+def test_a_margin_is_for_each_clip() -> None:
+    with pytest.raises(InputError, match=r"margin of shape \(1,\): expected \(3,\)"):
+        selective(np.array([0, 1, 1]), np.array([0, 1, 1]), np.zeros(1), 2)
+
+
+def test_speakers_may_come_as_an_array() -> None:
+    names = ["a", "b", "b", None]
+    plain, array = (Bootstrap(4, who) for who in (names, np.array(names, object)))
+    assert (array.clusters, array.by_speaker) == (plain.clusters, plain.by_speaker) == (3, True)
+    assert Bootstrap(3, np.array(["a", "b", "b"])).cluster.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e200, 1e308])
+def test_the_size_of_numbers_does_not_change_how_they_correlate(size: float) -> None:
+    x, y = np.array([1.0, -0.5, 0.25]), np.array([1.0, 2.0, 3.0])
+    wanted = correlation(x, y, resamples=0).pearson.value
+    assert correlation(x * size, y, resamples=0).pearson.value == pytest.approx(wanted, abs=1e-3)
+
+
 def test_leaving_out_the_least_clear_answers() -> None:
     truth, answer = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
     margin = np.array([0.3, 0.01, 0.2, 0.4])

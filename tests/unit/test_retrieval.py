@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -152,6 +155,21 @@ def test_a_query_without_a_right_answer_is_refused() -> None:
         both_directions(torch.eye(3), torch.eye(3), torch.ones(2, 3, dtype=torch.bool))
 
 
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        ([[0, 0], [1, 1], [2, 2], [3, 3]], r"the pair \[3, 3\]: expected clips from 0 to 2"),
+        ([[0, 0], [1, 1], [2, -1]], r"the pair \[2, -1\]"),
+        ([[0, 0], [1, 1], [2, 3]], r"the pair \[2, 3\].*texts from 0 to 2"),
+        ([0, 1, 2], r"shape \(3,\)"),
+        ([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]], "float32: expected bool"),
+    ],
+)
+def test_pairs_of_what_is_not_there_are_refused(pairs: list, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        both_directions(torch.eye(3), torch.eye(3), torch.tensor(pairs))
+
+
 def test_a_pool_holds_no_clip_and_no_description_twice() -> None:
     pairs = [(clip, text) for clip in range(20) for text in (clip, (clip + 1) % 20)]
     alike = [text // 2 for text in range(20)]
@@ -170,6 +188,30 @@ def test_a_pool_holds_no_clip_and_no_description_twice() -> None:
 def test_a_pool_larger_than_the_descriptions_says_how_many_there_are() -> None:
     with pytest.raises(InputError, match="expected 2 to 3"):
         list(draws([(i, i) for i in range(5)], ["a", "b", "c", "c", "c"], pool=4, count=1))
+    with pytest.raises(InputError, match="a pool of 1: expected at least 2"):
+        list(draws([(0, 0), (1, 1)], ["a", "b"], pool=1, count=1))
+
+
+@given(st.sets(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=2), st.integers(0, 99))
+def test_a_pool_that_there_is_is_found_whatever_is_drawn_first(pairs: set, seed: int) -> None:
+    alike = [text // 2 for text in range(9)]
+    graph = np.zeros((9, 5), int)
+    for clip, text in pairs:
+        graph[clip, alike[text]] = 1
+    most = int((maximum_bipartite_matching(csr_array(graph)) >= 0).sum())
+    if most >= 2:
+        [found] = draws(sorted(pairs), alike, pool=most, count=1, seed=seed)
+        assert {tuple(pair) for pair in found.tolist()} <= pairs
+        assert len({clip for clip, _ in found.tolist()}) == most
+        assert len({alike[text] for _, text in found.tolist()}) == most
+    with pytest.raises(InputError, match=f"expected 2 to {most}"):
+        list(draws(sorted(pairs), alike, pool=max(2, most + 1), count=1, seed=seed))
+
+
+def test_one_clips_only_description_is_left_to_it() -> None:
+    for seed in range(8):  # clip 1 has text 0 alone: clip 0 must take text 1
+        [pool] = draws([(0, 0), (0, 1), (1, 0)], ["a", "b"], pool=2, count=1, seed=seed)
+        assert sorted(pool.tolist()) == [[0, 1], [1, 0]]
 
 
 @torch.inference_mode()

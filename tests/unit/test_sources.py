@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from clsp.errors import InputError
 from flows.cli import SourceKind
+from pipelines import fetching
 from pipelines.archive import EVERYTHING, FileEntry, open_local
 from pipelines.errors import (
     ArchiveForbidden,
@@ -232,8 +233,49 @@ def test_a_row_that_cannot_be_read_is_refused_with_its_line(tmp_path):
     found = listed(tmp_path / "l.jsonl")
     assert [e.uri for e in found] == ["a.wav", "l.jsonl:2", "l.jsonl:3", "l.jsonl:4"]
     assert [bool(e.refusal) for e in found] == [False, True, True, True]
-    (tmp_path / "deep.jsonl").write_text('{"uri": "a.wav", "x": %s}\n' % ("[" * 900 + "]" * 900))
-    assert len(listed(tmp_path / "deep.jsonl")) == 1
+    for depth, column in ((101, "x"), (900, "x"), (900, "audio")):
+        text = f'{{"uri": "a.wav", "{column}": {"[" * depth + "]" * depth}}}\n'
+        (tmp_path / "deep.jsonl").write_text(text)
+        [entry] = listed(tmp_path / "deep.jsonl")
+        assert entry.refusal is None
+        assert said(entry) == {"left_out": "nested: more than 100 deep"}
+
+
+def test_a_name_that_no_file_can_have_is_a_failure_for_good(tmp_path):
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    found = listed(write_csv(tmp_path / "l.csv", [{"uri": "x" * 300}, {"uri": "loop.wav"}]))
+    assert [entry.refusal[0] for entry in found] == ["unreadable"] * 2
+    assert "File name too long" in found[0].refusal[1]
+    assert "symbolic links" in found[1].refusal[1]
+
+
+def test_a_store_that_refuses_for_its_credentials_is_asked_again(tmp_path, monkeypatch):
+    class TokenExpired(PermissionError):
+        pass
+
+    asked: list[str] = []
+
+    def expired(url):
+        asked.append(url)
+        raise TokenExpired("a new one is needed") if "a.wav" in url else PermissionError("403")
+
+    monkeypatch.setattr(fetching, "FETCH_WAIT_S", 0.0)
+    monkeypatch.setattr("pipelines.sources.rows.remote_info", expired)
+    names = ["s3://bucket/a.wav", "s3://bucket/b.wav"]
+    found = listed(write_csv(tmp_path / "l.csv", [{"uri": name} for name in names]))
+    assert [entry.refusal[0] for entry in found] == ["unreachable", "unreadable"]
+    assert [asked.count(name) for name in names] == [3, 1]
+
+
+def test_a_long_cell_is_left_out_of_the_metadata_and_the_file_stays(tmp_path, monkeypatch):
+    sound(tmp_path / "a.wav")
+    row = {"uri": "a.wav", "x": "y" * 200_000, "z": "1"}
+    for write, name in ((write_csv, "l.csv"), (write_csv, "l.tsv"), (write_jsonl, "l.jsonl")):
+        [entry] = listed(write(tmp_path / name, [row]))
+        assert entry.refusal is None and "left_out" in said(entry)
+    monkeypatch.setattr("pipelines.datasets.rows.CELL", 1_000)
+    [entry] = listed(write_csv(tmp_path / "l.csv", [row]))
+    assert "expected cells of at most 1000 letters" in entry.refusal[1]
 
 
 def test_a_repeated_file_is_listed_once_and_the_last_word_counts(tmp_path, caplog):
@@ -369,6 +411,34 @@ def test_parquet_keeps_types_and_leaves_bytes_out(tmp_path):
     assert said(entry) == {"n": 1, "when": "2026-01-02", "tags": ["a", "b"], "nan": "nan"}
 
 
+def test_parquet_of_times_that_python_does_not_know_is_text(tmp_path):
+    sound(tmp_path / "a.wav")
+    sound(tmp_path / "b.wav")
+    ns = 1_700_000_000_123_456_789
+    times = {
+        "ns": pa.array([ns, 1_700_000_000_123_456_000], pa.timestamp("ns")),
+        "time": pa.array([1_123_456_789, None], pa.time64("ns")),
+        "date": pa.array([10**7, 0], pa.int32()).cast(pa.date32()),
+        "mars": pa.array([10**15, None], pa.timestamp("us", tz="Mars/Phobos")),
+        "all": pa.array([[ns], []], pa.list_(pa.timestamp("ns"))),
+        "of": pa.array([{"a": ns, "b": 1}, None]).cast(
+            pa.struct({"a": pa.timestamp("ns"), "b": "i1"})
+        ),
+    }
+    table = pa.table({"uri": ["a.wav", "b.wav"], **times})
+    pq.write_table(table, tmp_path / "l.parquet")
+    first, second = map(said, listed(tmp_path / "l.parquet"))
+    text = "2023-11-14 22:13:20.123456789"
+    assert first == {
+        "ns": text, "time": "00:00:01.123456789", "date": "29349-01-26",
+        "mars": "2001-09-09 01:46:40.000000Z", "all": [text], "of": {"a": text, "b": 1},
+    }  # fmt: skip
+    assert second == {  # what Python knows, as ever
+        "ns": "2023-11-14 22:13:20.123456", "time": None, "date": "1970-01-01", "mars": None,
+        "all": [], "of": None,
+    }  # fmt: skip
+
+
 # ---- untrusted lists ----------------------------------------------------------------------------
 
 
@@ -418,6 +488,7 @@ def test_credentials_of_urls_reach_no_table(tmp_path, monkeypatch):
     def broken(url):
         raise FileNotFoundError(url) if "gone" in url else TimeoutError(f"no answer from {url}")
 
+    monkeypatch.setattr(fetching, "FETCH_WAIT_S", 0.0)
     monkeypatch.setattr(module, "remote_info", broken)
     rows = [
         {"uri": "https://me:secret@host/a.wav?sig=secret"},
@@ -498,6 +569,13 @@ def test_lhotse_recordings(tmp_path, ending):
     assert "'command'" in found[1].refusal[1] and found[1].refusal[0] == "unsupported"
     assert "touch ran" not in str(found[1])
     assert [bool(e.refusal) for e in found] == [False, True, True, True, True, True]
+
+
+@pytest.mark.parametrize("column", [{"sources": ["web", "tv"]}, {"recording": {"by": "Ann"}}])
+def test_a_list_with_columns_that_lhotse_has_too_is_a_list(tmp_path, column):
+    sound(tmp_path / "a.wav")
+    [entry] = listed(write_jsonl(tmp_path / "l.jsonl", [{"file": "a.wav", **column}]))
+    assert (entry.uri, entry.refusal, said(entry)) == ("a.wav", None, column)
 
 
 def test_lhotse_cuts_list_each_recording_once(tmp_path):
@@ -640,6 +718,18 @@ def test_sidecars_are_bounded_and_no_pickle_is_read(tmp_path, clips, caplog):
     assert "s.tar/a.json: left out" in caplog.text
     assert "s.tar/b.json" not in caplog.text  # a line for the first, and how many
     assert "2 unusable sidecar, 1 .pyd" in caplog.text
+
+
+def test_a_sidecar_that_is_nested_too_deep_hides_no_member(tmp_path, clips, caplog):
+    deep = b'{"x": %s1%s}' % (b"[" * 600, b"]" * 600)
+    tar = write_tar(
+        tmp_path / "s.tar", ("1.json", deep), ("1.txt", b"hello"), ("1.wav", clips[0]),
+        ("2.wav", clips[1]),
+    )  # fmt: skip
+    found = listed(tar)
+    assert [(e.uri, e.refusal) for e in found] == [("s.tar/1.wav", None), ("s.tar/2.wav", None)]
+    assert [said(e) for e in found] == [{"txt": "hello"}, {}]
+    assert "s.tar/1.json: left out" in caplog.text and "more than 100 deep" in caplog.text
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.7, 0.9])

@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -87,6 +89,14 @@ def test_in_csv_a_line_with_text_after_a_quote_s_end_is_skipped(tmp_path: Path) 
     (where, skipped), (_, row) = rows(path)
     assert where == f"{path}:2" and "a quote is written twice" in skipped.reason
     assert row == {"file": "1.wav", "caption": "calm"}
+
+
+def test_parquet_of_nanoseconds_is_text(tmp_path: Path) -> None:
+    when = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))
+    pq.write_table(pa.table({"file": ["0.wav"], "when": when}), tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet") == [
+        {"file": "0.wav", "when": "2023-11-14 22:13:20.123456789"}
+    ]
 
 
 def test_a_header_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
