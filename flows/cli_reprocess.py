@@ -19,16 +19,24 @@ from flows.options import (
     WorkerCpusOption,
     WorkerGpusOption,
     WorkersOption,
+    not_empty,
 )
 
+NOTHING = "Nothing to do: every recording that was asked for is as it shall be"
+
 TaxonomyOption = Annotated[
-    str | None, typer.Option("--taxonomy", help="YAML file of attributes and styles.")
+    str | None,
+    typer.Option("--taxonomy", help="YAML file of attributes and styles.", callback=not_empty),
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", help="`tiny`, `yfyeung/CLSP`, or a folder.")
+    str | None,
+    typer.Option("--model", help="`tiny`, `yfyeung/CLSP`, or a folder.", callback=not_empty),
 ]
 SegmentsOption = Annotated[
-    str | None, typer.Option("--segments", help="How recordings are cut: as of `clsp tag`.")
+    str | None,
+    typer.Option(
+        "--segments", help="How recordings are cut: as of `clsp tag`.", callback=not_empty
+    ),
 ]
 ChannelsOption = Annotated[
     ChannelPolicy | None, typer.Option("--channels", help="Which channels: as of `clsp tag`.")
@@ -135,6 +143,7 @@ def reprocess(
             "--where",
             help="SQL condition on the columns of `speech`: only recordings of which a segment "
             "fits it.",
+            callback=not_empty,
         ),
     ] = None,
     taxonomy: TaxonomyOption = None,
@@ -219,7 +228,7 @@ def reprocess(
         for report in reports:
             show(report, json)
         if not reports and not kept.errors:
-            out.print("Nothing to do: every recording that was asked for is as it shall be")
+            out.print(NOTHING)
     kept.tell()
     if strict and any(report["failed"] for report in reports):
         raise typer.Exit(1)
@@ -235,6 +244,8 @@ def _foretold(given: dict[str, Any], json: bool) -> None:
     seconds = seconds_of(Lake(given["lake"]), found)
     if json:
         return print_json({"steps": rows, "seconds": seconds})
+    if not rows:
+        return out.print(NOTHING)
     print_rows(rows, title="To do")
     for what, estimate in seconds.items():
         if any(row["what"] == what for row in rows):

@@ -67,7 +67,7 @@ def forecast(settings: TagSettings) -> Forecast:
         taxonomy_key=planned.job.taxonomy.key,
         segments_policy=planned.job.policy.key,
         listed=planned.listed,
-        unlisted=len(planned.unlisted),
+        unlisted=len(planned.unlisted) + planned.still_unlisted,
         process=share("process", planned.files),
         relabel=share("relabel", len(planned.relabel)),
         unchanged=share("unchanged", planned.unchanged),

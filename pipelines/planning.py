@@ -37,13 +37,14 @@ class Plan:
     job: Job
     chunks: tuple[Chunk, ...]
     relabel: tuple[FileEntry, ...]  # audio and model are unchanged, but not labels or metadata
-    unlisted: tuple[tuple[str, str], ...]  # names that could not be listed, and why
+    unlisted: tuple[tuple[str, str], ...]  # names that could not be listed, and why: rows to be
     listed: int
     unchanged: int
     pending: int  # to process as well, but over the run's limit; or tagged, and out of reach now
     started_at: datetime
     gone: tuple[str, ...] = ()  # no longer listed, where all that they lay among was
     missing: int = 0  # the same, but nothing at all is listed: not believed
+    still_unlisted: int = 0  # nor could these by an earlier run: unchanged, and failing
     failing: int = 0  # of those unchanged: failed before, and nothing says they would not again
     attempts: Mapping[str, int] = field(default_factory=dict)  # failures so far, of this version
     size_bytes_of: Mapping[str, int] = field(default_factory=dict)  # relabel, unchanged, ...
@@ -176,6 +177,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
             else uri not in others or others[uri].state != "failed"
         )
     ]
+    still = len(unlisted) - len(fresh) if retry is None else 0
     for uri, _ in fresh:
         if uri in others and others[uri].before == "failed":
             attempts[uri] = others[uri].attempts
@@ -191,12 +193,13 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         relabel=tuple(relabel),
         unlisted=tuple(fresh),
         listed=counts.total() - counts["failing"],
-        unchanged=counts["unchanged"],
+        unchanged=counts["unchanged"] + still,
         pending=counts["pending"],
         started_at=started,
         gone=gone if believed else (),
         missing=0 if believed else len(gone),
-        failing=counts["failing"],
+        still_unlisted=still,
+        failing=counts["failing"] + still,
         attempts=attempts,
         size_bytes_of=dict(sizes),
         since=since,

@@ -136,7 +136,7 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
     """
     tagged, failed = sum(c.tagged for c in chunks), sum(c.failed for c in chunks)
     done = tagged + failed + plan.unchanged + plan.pending
-    expected = plan.listed + len(plan.unlisted)
+    expected = plan.listed + len(plan.unlisted) + plan.still_unlisted
     if done != expected:
         raise LakeError(
             f"run {plan.job.run_id}: the books do not balance, {expected} files were listed and "
@@ -150,7 +150,7 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
         taxonomy_key=plan.job.taxonomy.key,
         segments_policy=plan.job.policy.key,
         listed=plan.listed,
-        unlisted=len(plan.unlisted),
+        unlisted=len(plan.unlisted) + plan.still_unlisted,
         unchanged=plan.unchanged,
         failing=plan.failing,
         pending=plan.pending,

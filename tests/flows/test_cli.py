@@ -243,6 +243,8 @@ def test_doctor_looks_at_model_and_lake_and_exits_1_when_something_is_wrong(samp
         (["sql", "SELECT 1", "--lake", "L", "--at", ""], "at '': expected a value"),
         (["tag", ".", "--lake", "L", "--taxonomy", ""], "taxonomy '': expected a value"),
         (["tag", ".", "--lake", "L", "--model", ""], "model '': expected a value"),
+        (["target", "--lake", "L", "--segments", ""], "segments '': expected a value"),
+        (["reprocess", "--lake", "L", "--where", ""], "where '': expected a value"),
         (["tag", ".", "--lake", "L", "--device", "gpu"], "expected `auto`, `cpu`, `cuda`"),
         (["evaluate", "style", "x", "--lake", ""], "lake '': expected a path"),
         (["tag", "loop", "--lake", "L"], "no archive at 'loop'"),

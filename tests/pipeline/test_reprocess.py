@@ -449,7 +449,9 @@ def test_the_commands_count_declare_and_do(archive, lake, mood):
     assert declared["changed"] and declared["taxonomy"] == MOOD
     assert not clsp_json("target", "--lake", lake)["changed"]
     assert "mood, gender, style_plain" in clsp("target", "--lake", lake)
-    [step] = clsp_json("reprocess", "--lake", lake, "--precision", "int8", "--dry-run")["steps"]
+    given = ("reprocess", "--lake", lake, "--precision", "int8", "--dry-run")
+    assert "Nothing to do" in clsp(*given, "--relabel")  # it takes audio
+    [step] = clsp_json(*given)["steps"]
     assert (step["what"], step["recordings"]) == ("re-embed", 5)
     shutil.rmtree(archive)
     [report] = clsp_json("reprocess", "--lake", lake, "--relabel")

@@ -236,6 +236,8 @@ def test_an_unreadable_folder_is_a_failure_row_too(archive, tmp_path):
         "broken",
         "damaged/minutes.wav",
     }
+    again = tag(settings(archive, tmp_path))
+    assert (again.failed, again.unlisted, again.unchanged, again.failing) == (0, 1, 4, 2)
 
 
 # ---- batching ---------------------------------------------------------------------------------
