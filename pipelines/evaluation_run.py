@@ -201,9 +201,10 @@ def _dataset(settings: EvaluationSettings) -> Dataset:
         return dataset
     items = tuple(item for item in dataset.items if item.split == split)
     if not items:
-        found = sorted({item.split or "none" for item in dataset.items})
+        found = ", ".join(sorted({item.split for item in dataset.items if item.split}))
         raise SettingsError(
-            f"no clip of split {split!r} in {data}; its splits: {found}{passed_over(dataset)}"
+            f"no clip of split {split!r} in {data}; its splits: {found or 'it tells of none'}"
+            f"{passed_over(dataset)}"
         )
     return replace(dataset, items=items)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import duckdb
 
 from pipelines import schemas
-from pipelines.drift import LABEL_DRIFT
+from pipelines.drift import label_drift
 from pipelines.schemas import BEST_SUFFIX
 
 SPAN = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_key"
@@ -92,7 +92,7 @@ def create(
         f"CREATE MACRO speech_by(key) AS TABLE {_labelled(taxonomy)} AND l.taxonomy_key = key"
     )
     _long_views(db, taxonomy, ready is not None)
-    db.execute(LABEL_DRIFT)
+    db.execute(label_drift(_attributes(taxonomy)))
 
 
 def newest(db: duckdb.DuckDBPyConnection) -> int | None:

@@ -255,7 +255,14 @@ def test_an_attribute_that_nothing_was_asked_is_refused(sample, small):
 
 def test_an_attribute_is_a_name_and_no_sql(sample):
     sql = watches.preset_sql("label-drift", "x') + error('hit") + " + 0"
-    assert watches.add(sample, "w", sql, above=1).value is None
+    with pytest.raises(QueryError, match=r"drift\(x'\) \+ error\('hit, 7.0\): expected one of"):
+        watches.add(sample, "w", sql, above=1)
+
+
+@pytest.mark.parametrize("given", ["'gendr', 7", "'gender', 0", "'gender', -1"])
+def test_a_drift_that_could_never_be_told_is_an_error(sample, given):
+    with pytest.raises(QueryError, match=r"expected one of emotion, gender.*more than 0 days"):
+        query.run(sample, f"SELECT label_drift({given})")
 
 
 # ---- drift --------------------------------------------------------------------------------------
