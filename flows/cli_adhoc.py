@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.options import JsonOption, ModelOption, Precision, PrecisionOption, SegmentsOption
+from flows.options import (
+    JsonOption,
+    ModelOption,
+    Precision,
+    PrecisionOption,
+    SegmentsOption,
+    not_empty,
+)
 
 if TYPE_CHECKING:
     from pipelines.adhoc import Embedded
@@ -27,7 +34,9 @@ def classify(
     attribute: Annotated[
         str | None, typer.Option(help="An attribute of the taxonomy instead: gender, emotion ...")
     ] = None,
-    taxonomy: Annotated[str | None, typer.Option(help="The taxonomy that has it.")] = None,
+    taxonomy: Annotated[
+        str | None, typer.Option(help="The taxonomy that has it.", callback=not_empty)
+    ] = None,
     model: ModelOption = "tiny",
     precision: PrecisionOption = Precision.FLOAT32,
     segments: SegmentsOption = "windows",

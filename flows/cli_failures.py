@@ -137,8 +137,9 @@ def retry(
     from flows.console import out, print_json
     from flows.report import show, with_progress
     from flows.watching import after_run
+    from pipelines.kept import Kept
     from pipelines.lake import Lake
-    from pipelines.retry import Kept, Retry, retries
+    from pipelines.retry import Retry, retries
     from pipelines.tagging import tag
 
     if source is not None and archive is not None:

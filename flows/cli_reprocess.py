@@ -189,8 +189,8 @@ def reprocess(
         return _foretold(given, json)
     from flows.console import out, print_json
     from flows.report import show, with_progress
+    from pipelines.kept import Kept
     from pipelines.reprocess import ReprocessSettings, require_goal, steps
-    from pipelines.retry import Kept
 
     require_goal(ReprocessSettings(**given))  # the flow takes it for nothing to do
     reports: list[dict[str, Any]] = []

@@ -19,8 +19,8 @@ from flows.guard import take_over
 from flows.tag import carry_out, watchers
 from flows.watching import after_run
 from pipelines import reprocess as work
+from pipelines.kept import Kept
 from pipelines.planning import Plan
-from pipelines.retry import Kept
 
 # Who listens to a flow that runs in this process: told of each step's report when it is done.
 listener: ContextVar[Callable[[dict[str, Any]], None]] = ContextVar(

@@ -22,7 +22,7 @@ from pipelines.errors import SettingsError
 from pipelines.evaluation import Result, evaluate_style, evaluate_zero_shot, passed_over
 from pipelines.evaluation_retrieval import evaluate_retrieval
 from pipelines.lake import Lake
-from pipelines.settings import check_device, check_precision
+from pipelines.settings import check_device, check_given, check_precision
 
 TASKS = ("zero-shot", "retrieval", "style")
 # Synthetic voices that training never heard, made where they are not: to judge by, to choose by.
@@ -95,6 +95,8 @@ class EvaluationSettings:
             )
         if self.kind is not None and self.kind not in KINDS:
             raise SettingsError(f"kind {self.kind!r}: expected one of {', '.join(KINDS)}")
+        for name in ("model", "taxonomy"):
+            check_given(name, getattr(self, name))
         check_device(self.device)
         check_precision(self.precision, self.device)
         if self.captions not in ("global", "fine"):

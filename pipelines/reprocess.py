@@ -8,7 +8,7 @@ Knows lakes and plans; nothing of how files are read.
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,11 +28,12 @@ from pipelines.planning import Plan, new_run_id, plan
 from pipelines.query import arrow, ask, connect
 from pipelines.retry import latest_runs, run_on
 from pipelines.segments import SegmentPolicy
-from pipelines.settings import TagSettings, check_compiler, check_precision
+from pipelines.settings import TagSettings
 from pipelines.targets import PRECISION, Target, declared
 from pipelines.taxonomy import Taxonomy
 
 ONLY = ("relabel", "re-embed")
+OWN = ("where", "only")  # settings that TagSettings has none of
 HOW = (
     "executor", "ray_address", "workers", "worker_cpus", "worker_gpus", "device", "batch_s",
     "compile_encoder", "decode_threads", "chunk_files", "chunk_mib",
@@ -84,8 +85,8 @@ class ReprocessSettings:
     def __post_init__(self) -> None:
         if self.only is not None and self.only not in ONLY:
             raise SettingsError(f"only {self.only!r}: expected one of {list(ONLY)}")
-        check_precision(self.precision)
-        check_compiler(self.compile_encoder, self.device)
+        shared = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OWN}
+        TagSettings(source="each archive", **shared)  # refuses what means nothing
 
 
 @dataclass(frozen=True)

@@ -4,59 +4,20 @@ Knows the tables; knows nothing of how files are read.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from clsp.errors import ClspError, InputError, ModelNotFound, TerminalError
 from pipelines.archive import EVERYTHING, archive_id
-from pipelines.errors import (
-    CURABLE,
-    ArchiveForbidden,
-    ArchiveNotFound,
-    ArchiveUnreachable,
-    LakeError,
-    SettingsError,
-    TaxonomyError,
-)
+from pipelines.errors import CURABLE, LakeError, SettingsError
 from pipelines.goal import words_of
 from pipelines.jobs import parts_of
 from pipelines.lake import Lake
 from pipelines.planning import Plan
 from pipelines.query import arrow, connect
 from pipelines.settings import TagSettings
-
-# What may be wrong with one archive, and nothing with the others of its lake.
-OF_ONE_ARCHIVE = (
-    ArchiveForbidden, ArchiveNotFound, ArchiveUnreachable, InputError, ModelNotFound, SettingsError,
-    TaxonomyError,
-)  # fmt: skip
-
-
-class Kept:
-    """Errors of single archives, until the others of the lake are done."""
-
-    def __init__(self) -> None:
-        self.errors: list[ClspError] = []
-
-    @contextmanager
-    def until_later(self) -> Iterator[None]:
-        try:
-            yield
-        except OF_ONE_ARCHIVE as error:
-            self.errors.append(error)
-
-    def tell(self) -> None:
-        """Raises what was kept, several as one: of a kind that trying again does not cure, where
-        any is."""
-        if not self.errors:
-            return
-        first = next((e for e in self.errors if isinstance(e, TerminalError)), self.errors[0])
-        texts = dict.fromkeys(map(str, self.errors))
-        raise first if len(texts) == 1 else type(first)("\n".join(texts)) from first
 
 
 @dataclass(frozen=True)

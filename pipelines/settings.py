@@ -11,7 +11,6 @@ from pipelines.sources import KINDS
 EXECUTORS = ("local", "process", "ray")
 LIMITS = Limits()
 PLACES = ("source", "lake", "out")  # settings that are paths, or URLs
-THE_FOLDER = " For the current folder give '.'"
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -117,9 +116,10 @@ def check_given(name: str, value: str | None) -> None:
     if value is None or value.strip():
         return
     place = name in PLACES
+    expected = "a path or URL" if place else "a value, or none at all"
+    here = " For the current folder give '.'" if place else ""
     raise SettingsError(
-        f"{name} {value!r}: expected {'a path or URL' if place else 'a value, or none at all'}. Is "
-        f"it a shell variable that is not set?{THE_FOLDER if place else ''}"
+        f"{name} {value!r}: expected {expected}. Is it a shell variable that is not set?{here}"
     )
 
 

@@ -243,6 +243,8 @@ def test_doctor_looks_at_model_and_lake_and_exits_1_when_something_is_wrong(samp
         (["sql", "SELECT 1", "--lake", "L", "--at", ""], "at '': expected a value"),
         (["tag", ".", "--lake", "L", "--taxonomy", ""], "taxonomy '': expected a value"),
         (["tag", ".", "--lake", "L", "--model", ""], "model '': expected a value"),
+        (["classify", "x", "--attribute", "gender", "--taxonomy", ""], "taxonomy '': expected a"),
+        (["evaluate", "zero-shot", "x", "--kind", "table", "--taxonomy", ""], "taxonomy '': "),
         (["target", "--lake", "L", "--segments", ""], "segments '': expected a value"),
         (["reprocess", "--lake", "L", "--where", ""], "where '': expected a value"),
         (["tag", ".", "--lake", "L", "--device", "gpu"], "expected `auto`, `cpu`, `cuda`"),

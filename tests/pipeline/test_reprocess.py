@@ -14,7 +14,6 @@ from flows.cli import app
 from pipelines import relabel, schemas, tagging, targets
 from pipelines.errors import (
     ArchiveNotFound,
-    ArchiveUnreachable,
     LakeError,
     QueryError,
     SettingsError,
@@ -26,7 +25,6 @@ from pipelines.lake import Lake
 from pipelines.planning import plan
 from pipelines.query import run
 from pipelines.reprocess import ReprocessSettings, has_goal, require_goal, seconds_of, steps
-from pipelines.retry import Kept
 from pipelines.settings import TagSettings
 from pipelines.tagging import carry_out, tag
 from tests.faults.runs import harm, tone
@@ -491,18 +489,6 @@ def test_an_archive_that_is_not_there_keeps_no_other_from_being_done(archive, la
     [report] = done(lake, segments="windows:10", where="uri <> 'x.wav'")
     assert report.tagged == 5
     assert harm(lake) == []
-
-
-def test_what_trying_again_does_not_cure_is_told_first():
-    kept = Kept()
-    kept.tell()
-    for error in (ArchiveUnreachable("a"), ArchiveNotFound("b"), ArchiveNotFound("b")):
-        with kept.until_later():
-            raise error
-    with pytest.raises(ArchiveNotFound, match=r"^a\nb$"):
-        kept.tell()
-    with pytest.raises(LakeError), kept.until_later():
-        raise LakeError("of all archives")
 
 
 # ---- what was before --------------------------------------------------------------------------
