@@ -20,9 +20,10 @@ from clsp.checkpoint import WEIGHTS, own_tokenizer, read_tokenizer
 from clsp.config import CLSPConfig
 from clsp.errors import InputError, ModelNotFound
 from clsp.features import fbank, pad_features
+from clsp.frontend import FrontEnd, valid_frames
 from clsp.roberta import Roberta
 from clsp.weights import bare, fill, share, write
-from clsp.zipformer import FrontEnd, Zipformer, valid_frames
+from clsp.zipformer import Zipformer
 
 PREFIX = "model."  # of the published checkpoint's tensors
 
@@ -68,8 +69,12 @@ class DualEncoder(nn.Module):
             )
         if padded is None:
             padded = int(lengths.min()) < features.shape[1]
-        x, lengths = self.encoder_embed(features.to(self.encoder_embed.dtype), lengths, padded)
-        x, lengths = self.encoder(x.to(self.encoder.dtype), lengths, padded)
+        if (multiple := self.encoder.frames_multiple) > 1:
+            features = F.pad(features, (0, 0, 0, -(features.shape[1] - 7) % (2 * multiple)))
+            padded = True
+        with torch.cuda.device_of(features):  # where kernels of ours run: not by their arguments
+            x, lengths = self.encoder_embed(features.to(self.encoder_embed.dtype), lengths, padded)
+            x, lengths = self.encoder(x.to(self.encoder.dtype), lengths, padded)
         x = x.float() * valid_frames(lengths, x.shape[1])[..., None]
         return (x.sum(dim=1) / lengths[:, None]).to(self.logit_scale.dtype)
 

@@ -1,23 +1,30 @@
 """Waveform to log-mel features, exactly as the published model was fed.
 
 Works clip by clip, before any padding: the mirrored edges of a padded batch would move the
-features of its shorter clips. Knows nothing of files or models.
+features of its shorter clips. Many clips at once are laid out in one signal, each with its own
+edges. Knows nothing of files or models.
 """
 
 import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import torchaudio
 from torch import Tensor
+from torchaudio.compliance.kaldi import get_mel_banks
 
 from clsp.errors import InputError
 
 SAMPLE_RATE = 16_000  # Hz
 NUM_MEL_BINS = 128
 FRAME_SHIFT_SAMPLES, FRAME_SAMPLES = 160, 400  # 10 ms, 25 ms
+FFT_SAMPLES = 512
+EDGE_SAMPLES = (FRAME_SAMPLES - FRAME_SHIFT_SAMPLES) // 2  # that windows reach over a clip's start
+EDGE_HOPS = 2  # that a clip laid out has more than frames
+PREEMPHASIS = 0.97
 MAX_KERNEL = 1 << 25  # coefficients of a resampling kernel: 128 MB
 MIN_FRAMES = 9  # what the front end's convolutions need for one output frame
 MIN_SAMPLES = MIN_FRAMES * FRAME_SHIFT_SAMPLES - FRAME_SHIFT_SAMPLES // 2  # 1,360: 85 ms
@@ -52,28 +59,50 @@ def _resampler(sample_rate: int) -> torchaudio.transforms.Resample:
 def fbank(waveform: Tensor) -> Tensor:
     """Log-mel features (frames, 128) of one clip (samples,): 16 kHz, mono, float in [-1, 1].
 
-    25 ms Povey windows every 10 ms, 20 Hz to 7.6 kHz, no dither, no normalisation of level.
+    25 ms Povey windows every 10 ms, 20 Hz to 7.6 kHz, no dither, no normalisation of level: to the
+    bit torchaudio.compliance.kaldi.fbank with these, and `snip_edges=False`.
     Raises InputError for a clip under 1,360 samples (85 ms) or of the wrong shape.
     """
     check(waveform)
-    return _kaldi(waveform[None].float(), snip_edges=False)
+    clip = waveform.float()
+    after = _hops(len(clip)) * FRAME_SHIFT_SAMPLES - EDGE_SAMPLES - len(clip)
+    return _log_mel(torch.cat([clip[:EDGE_SAMPLES].flip(0), clip, clip[-after:].flip(0)]))
 
 
-def fbank_batch(waveforms: Sequence[Tensor]) -> list[Tensor]:
-    """`fbank` of many clips in one go, on the device they are on: a GPU is idle through as many
-    small steps as they would be one by one. Raises InputError as `fbank` does."""
-    for waveform in waveforms:
-        check(waveform)
-    if not waveforms:
-        return []
-    # One signal of whole hops, each clip with its edges mirrored as `snip_edges=False` does it;
-    # windows that reach from one clip into the next are dropped.
-    mirrored = [_mirrored(waveform.float()) for waveform in waveforms]
-    counts = [len(signal) // FRAME_SHIFT_SAMPLES for signal in mirrored]
-    found = _kaldi(torch.cat(mirrored)[None], snip_edges=True)
-    # The last clip's last windows would reach past the end: there are none.
-    parts = found.split([*counts[:-1], len(found) - sum(counts[:-1])])
-    return [part[: _frames(len(waveform))] for part, waveform in zip(parts, waveforms, strict=True)]
+def laid_out(waveforms: Sequence[np.ndarray], pin_memory: bool = False) -> tuple[Tensor, Tensor]:
+    """Clips (samples,) one behind the other in one signal (samples,), each with its edges: mirrored
+    at both ends, as far as windows reach over them and up to a whole hop of 10 ms. And (2, n): at
+    which hop of the signal each begins, and its frames.
+
+    Both on the CPU, in memory that a GPU can read by itself with `pin_memory`. Clips are taken as
+    `check` lets them pass, in float32.
+    """
+    hops = np.array([_hops(len(clip)) for clip in waveforms])
+    ends = np.cumsum(hops)
+    signal = torch.empty(int(ends[-1]) * FRAME_SHIFT_SAMPLES, pin_memory=pin_memory)
+    places = torch.empty((2, len(hops)), dtype=torch.int64, pin_memory=pin_memory)
+    places.numpy()[:] = ends - hops, hops - EDGE_HOPS
+    parts = np.split(signal.numpy(), ends[:-1] * FRAME_SHIFT_SAMPLES)
+    for part, clip in zip(parts, waveforms, strict=True):
+        end = EDGE_SAMPLES + len(clip)
+        part[:EDGE_SAMPLES] = clip[:EDGE_SAMPLES][::-1]
+        part[EDGE_SAMPLES:end] = clip
+        part[end:] = clip[::-1][: len(part) - end]
+    return signal, places
+
+
+def fbank_batch(signal: Tensor, places: Tensor, longest: int) -> Tensor:
+    """`fbank` of the clips that `laid_out` laid out, on any one device: a batch (n, longest, 128)
+    with zeros behind each clip's end. longest: the most frames of a clip, or more.
+
+    In a few large steps, for none of which a GPU is waited for: small ones for each clip would take
+    it as long as the encoder.
+    """
+    starts, lengths = places[:, :, None]
+    rows = _log_mel(signal)  # windows that reach from one clip into the next are not looked up
+    frame = torch.arange(longest, device=signal.device)
+    batch = rows[(starts + frame).clamp(max=len(rows) - 1)]
+    return batch.masked_fill_((frame >= lengths)[..., None], 0.0)
 
 
 def check(waveform: Tensor) -> None:
@@ -90,32 +119,32 @@ def check(waveform: Tensor) -> None:
         )
 
 
-def _kaldi(signal: Tensor, snip_edges: bool) -> Tensor:
-    return torchaudio.compliance.kaldi.fbank(
-        signal,
-        num_mel_bins=NUM_MEL_BINS,
-        sample_frequency=SAMPLE_RATE,
-        dither=0.0,
-        snip_edges=snip_edges,
-        low_freq=20.0,
-        high_freq=-400.0,
-    )
+def _hops(samples: int) -> int:
+    """Hops of 10 ms that a clip takes when it is laid out."""
+    return (samples + FRAME_SHIFT_SAMPLES // 2) // FRAME_SHIFT_SAMPLES + EDGE_HOPS
 
 
-def _frames(samples: int) -> int:
-    return (samples + FRAME_SHIFT_SAMPLES // 2) // FRAME_SHIFT_SAMPLES
+def _log_mel(signal: Tensor) -> Tensor:
+    """(windows, 128) of every whole window in a signal (samples,): what kaldi.fbank does, to the
+    bit; but that makes its tables anew each time, and has a GPU wait for them."""
+    povey, mel = _tables(signal.device)
+    windows = signal.unfold(0, FRAME_SAMPLES, FRAME_SHIFT_SAMPLES)
+    windows = windows - windows.mean(dim=1, keepdim=True)
+    before = F.pad(windows[None], (1, 0), mode="replicate")[0, :, :-1]
+    spectrum = torch.fft.rfft((windows - PREEMPHASIS * before) * povey, n=FFT_SAMPLES)
+    return (spectrum.abs().pow(2.0) @ mel).clamp(min=torch.finfo(torch.float32).eps).log()
 
 
-def _mirrored(waveform: Tensor) -> Tensor:
-    """A clip (samples,) with as much of it mirrored at both ends as its first and last windows
-    reach over them, then zeros up to a whole number of hops."""
-    before = (FRAME_SAMPLES - FRAME_SHIFT_SAMPLES) // 2
-    needed = (_frames(len(waveform)) - 1) * FRAME_SHIFT_SAMPLES + FRAME_SAMPLES
-    after = needed - before - len(waveform)
-    edges = [waveform[:before].flip(0), waveform]
-    edges += [waveform[-after:].flip(0)] if after > 0 else []
-    signal = torch.cat(edges)[:needed]
-    return F.pad(signal, (0, -needed % FRAME_SHIFT_SAMPLES))
+@lru_cache
+def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """The Povey window (400,), and mel filters (257, 128) from 20 Hz to 400 Hz below the highest:
+    made once for each device."""
+    with torch.inference_mode(False):  # for those who want gradients, too
+        povey = torch.hann_window(FRAME_SAMPLES, periodic=False, dtype=torch.float32).pow(0.85)
+        mel, _ = get_mel_banks(
+            NUM_MEL_BINS, FFT_SAMPLES, float(SAMPLE_RATE), 20.0, -400.0, 100.0, -500.0, 1.0
+        )
+        return povey.to(device), F.pad(mel, (0, 1)).to(device, torch.float32).T
 
 
 def pad_features(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

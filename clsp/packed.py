@@ -1,4 +1,4 @@
-"""The speech encoder in a precision, and as a CPU computes it fastest.
+"""The speech encoder in a precision, and as a CPU computes it fastest (a GPU: packed_gpu.py).
 
 Layers of zipformer.py are replaced one by one, so that never two copies of the weights are there;
 what they compute is theirs, to rounding. For inference only: what is packed cannot be trained,
@@ -8,6 +8,7 @@ Why: PyTorch's own matrix product lays out its weights anew at every call, and i
 convolution wants frames last, which they are not.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,14 +16,12 @@ from torch import Tensor, nn
 
 from clsp.checkpoint import PRECISIONS
 from clsp.errors import InputError
+from clsp.frontend import ConvNeXt, FrontEnd, swoosh_l
 from clsp.zipformer import (
     AttentionWeights,
-    ConvNeXt,
     DepthwiseConv,
     FeedForward,
-    FrontEnd,
     Zipformer,
-    swoosh_l,
 )
 
 if TYPE_CHECKING:
@@ -31,20 +30,48 @@ if TYPE_CHECKING:
 TILE = 1 << 20  # numbers in the hidden layer of a feed-forward at a time: they stay in the cache
 INT8_MAX = 127.0
 
+_log = logging.getLogger(__name__)
+
 
 def prepare(model: "Embedder", precision: str) -> None:
     """Have the model's speech encoder compute in this precision, as fast as its device can.
 
     float32: the published answers. bfloat16: all but the front end, which would lose what is soft
-    in the features (cosine to float32 0.997 with it, 0.9999 without). int8: weights and inputs of
-    the linear layers, on a CPU; the rest float32.
+    in the features (cosine to float32 0.997 with it, 0.9999 without; on a GPU it is in TF32).
+    int8: weights and inputs of the linear layers, on a CPU; the rest float32.
 
     Raises InputError for another precision, or int8 on a GPU.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r}: expected one of {list(PRECISIONS)}")
     speed_up(model.model.encoder_embed, model.model.encoder, precision)
+    if precision == "bfloat16" and model.device.type == "cuda":
+        _with_kernels(model)
     model.precision = precision
+
+
+def _with_kernels(model: "Embedder") -> None:
+    """Our own kernels for a GPU; where they cannot be had, that is told, and PyTorch's do."""
+    if why := no_kernels(model.device):
+        _log.warning("the speech encoder runs at half its speed or less: %s", why)
+        return
+    from clsp import packed_gpu
+
+    packed_gpu.speed_up(model.model)
+
+
+def no_kernels(device: torch.device) -> str:
+    """Why our own kernels cannot be had on this GPU; empty where they can."""
+    try:
+        from clsp import packed_gpu
+
+        packed_gpu.probe(device)
+    except Exception as error:  # whatever Triton, its compilers or the driver have to say
+        return (
+            f"Triton cannot compile kernels for {device} ({type(error).__name__}: {error}). It "
+            "needs a C compiler and Python's headers (Debian: gcc and python3-dev)"
+        )
+    return ""
 
 
 def speed_up(front: FrontEnd, encoder: Zipformer, precision: str) -> None:

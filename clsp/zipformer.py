@@ -1,4 +1,4 @@
-"""The speech encoder: convolutional front end and Zipformer stacks, batch first.
+"""The speech encoder's Zipformer stacks, batch first; frontend.py is what comes before them.
 
 Written from arXiv 2310.11230 and the published checkpoint's layout. A clip's output does not
 depend on the batch it came in: padded frames are zeroed before every convolution that could see
@@ -14,86 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clsp.config import CLSPConfig
+from clsp.frontend import BiasNorm, swoosh_l, swoosh_r, valid_frames
 
 MASKED_SCORE = -1000.0  # replaces the attention score of a padded key
-
-
-def swoosh_l(x: Tensor) -> Tensor:
-    """log(1 + e^(x-4)) - 0.08 x - 0.035 (Zipformer paper, section 3.5)."""
-    return F.softplus(x - 4.0).sub_(x, alpha=0.08).sub_(0.035)
-
-
-def swoosh_r(x: Tensor) -> Tensor:
-    """log(1 + e^(x-1)) - 0.08 x - 0.313261687: zero at zero."""
-    return F.softplus(x - 1.0).sub_(x, alpha=0.08).sub_(0.313261687)
-
-
-def valid_frames(lengths: Tensor, frames: int) -> Tensor:
-    """(n, frames): True inside each clip."""
-    return torch.arange(frames, device=lengths.device) < lengths[:, None]
-
-
-class BiasNorm(nn.Module):
-    """x / rms(x - bias) * e^log_scale over channels; the bias is not subtracted from the output."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(dim))
-        self.log_scale = nn.Parameter(torch.tensor(1.0))
-
-    def forward(self, x: Tensor) -> Tensor:
-        power = (x - self.bias).square().mean(dim=-1, keepdim=True)
-        return x * (power.rsqrt() * self.log_scale.exp())
-
-
-class ConvNeXt(nn.Module):
-    """Depthwise 7x7 and a pointwise bottleneck over (n, channels, frames, bins), with residual."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.depthwise_conv = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
-        self.pointwise_conv1 = nn.Conv2d(channels, 3 * channels, 1)
-        self.pointwise_conv2 = nn.Conv2d(3 * channels, channels, 1)
-
-    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        if valid is not None:  # the 7x7 kernel reaches three frames past a clip's end
-            x = x * valid[:, None, :, None]
-        hidden = self.pointwise_conv1(self.depthwise_conv(x))
-        return x + self.pointwise_conv2(swoosh_l(hidden))
-
-
-class FrontEnd(nn.Module):
-    """Features (n, frames, bins) at 100 Hz to (n, (frames - 7) // 2, encoder_dim[0]) at 50 Hz."""
-
-    def __init__(self, config: CLSPConfig) -> None:
-        super().__init__()
-        first, second, third = config.frontend_channels
-        # Indices follow the checkpoint; the gaps are training-time layers without weights.
-        self.conv = nn.ModuleDict(
-            {
-                "0": nn.Conv2d(1, first, 3, padding=(0, 1)),
-                "4": nn.Conv2d(first, second, 3, stride=2),
-                "7": nn.Conv2d(second, third, 3, stride=(1, 2)),
-            }
-        )
-        self.convnext = ConvNeXt(third)
-        bins = ((config.feature_dim - 1) // 2 - 1) // 2
-        self.out = nn.Linear(third * bins, config.encoder_dim[0])
-        self.out_norm = BiasNorm(config.encoder_dim[0])
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.out_norm.bias.dtype
-
-    def forward(self, features: Tensor, lengths: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
-        """Returns the frames and each clip's length in them. padded: see `Zipformer`."""
-        x = features[:, None]
-        for conv in self.conv.values():
-            x = swoosh_r(conv(x))
-        lengths = (lengths - 7) // 2
-        x = self.convnext(x, valid_frames(lengths, x.shape[2]) if padded else None)
-        x = x.transpose(1, 2).flatten(2)  # channel-major: c * bins + bin
-        return self.out_norm(self.out(x)), lengths
 
 
 class FeedForward(nn.Module):
@@ -154,9 +77,7 @@ class AttentionWeights(nn.Module):
         q = q.view(n, frames, self.heads, -1).transpose(1, 2)
         k = k.view(n, frames, self.heads, -1).permute(0, 2, 3, 1)
         p = p.view(n, frames, self.heads, -1).transpose(1, 2)
-        # A compiler finds for itself what is computed twice, and looks into no cache.
-        positions = make_positions if torch.compiler.is_compiling() else positional_table
-        table = positions(frames, self.pos_dim, x.device).to(x.dtype)
+        table = positional_table(frames, self.pos_dim, x.device).to(x.dtype)
         table = self.linear_pos(table).view(2 * frames - 1, self.heads, -1).permute(1, 2, 0)
         scores = q @ k + relative_to_absolute(p @ table)
         if valid is not None:
@@ -167,8 +88,7 @@ class AttentionWeights(nn.Module):
 def relative_to_absolute(scores: Tensor) -> Tensor:
     """(n, heads, T, 2 T - 1) by offset j - i to (n, heads, T, T) by j: a view.
 
-    With the rows end to end, each one's part begins 2 T - 2 numbers after the one before. Not by
-    `as_strided`: PyTorch's compiler lays tensors out in its own way, and it gave wrong numbers.
+    With the rows end to end, each one's part begins 2 T - 2 numbers after the one before.
     """
     frames = scores.shape[2]
     if frames == 1:
@@ -235,6 +155,14 @@ class Bypass(nn.Module):
 
     def forward(self, original: Tensor, processed: Tensor) -> Tensor:
         return original + (processed - original) * self.bypass_scale
+
+
+class Combiner(Bypass):
+    """A bypass from frames at one rate to those at a `factor` times lower one."""
+
+    def forward(self, original: Tensor, processed: Tensor, factor: int) -> Tensor:  # type: ignore[override]
+        fast = processed.repeat_interleave(factor, dim=1)[:, : original.shape[1]]
+        return super().forward(original, fast)
 
 
 def plus(made: Tensor, x: Tensor) -> Tensor:
@@ -315,7 +243,7 @@ class Stack(nn.Module):
         else:
             self.downsample = Downsample(self.factor)
             self.encoder = nn.ModuleDict({"layers": layers})
-            self.out_combiner = Bypass(self.dim)
+            self.out_combiner = Combiner(self.dim)
 
     def forward(self, x: Tensor, lengths: Tensor, padded: bool) -> Tensor:
         if self.factor == 1:
@@ -327,8 +255,7 @@ class Stack(nn.Module):
         valid = valid_frames(short, y.shape[1]) if padded else None
         for layer in self.encoder["layers"]:
             y = layer(y, valid)
-        y = y.repeat_interleave(self.factor, dim=1)[:, : x.shape[1]]
-        return self.out_combiner(x, y)
+        return self.out_combiner(x, y, self.factor)
 
 
 class Zipformer(nn.Module):
@@ -337,6 +264,8 @@ class Zipformer(nn.Module):
     `padded` says whether any clip is shorter than its batch. Without, nothing is masked, which
     costs nothing. Told and not looked for: a GPU would be waited for at every layer.
     """
+
+    frames_multiple = 1  # of which T must be one, for packed_gpu.py
 
     def __init__(self, config: CLSPConfig) -> None:
         super().__init__()

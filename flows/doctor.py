@@ -21,7 +21,7 @@ def examine(model: str, lake: str | None) -> list[dict[str, Any]]:
             rows.append(_row(package, True, importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
             rows.append(_row(package, False, "not installed: run `make setup`"))
-    rows.append(_devices())
+    rows += _devices()
     rows.append(_attempt(f"model {model}", lambda: _model(model)))
     if lake:
         rows.append(_attempt(f"lake {lake}", lambda: _lake(lake)))
@@ -39,12 +39,22 @@ def _attempt(what: str, look: Any) -> dict[str, Any]:
         return _row(what, False, str(error))
 
 
-def _devices() -> dict[str, Any]:
+def _devices() -> list[dict[str, Any]]:
     import torch
 
     found = [f"{os.cpu_count()} CPUs ({torch.get_num_threads()} torch threads)"]
-    found += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return _row("devices", True, ", ".join(found))
+    gpus = range(torch.cuda.device_count())
+    found += [torch.cuda.get_device_name(i) for i in gpus]
+    return [_row("devices", True, ", ".join(found))] + [_kernels(f"cuda:{i}") for i in gpus]
+
+
+def _kernels(device: str) -> dict[str, Any]:
+    import torch
+
+    from clsp.packed import no_kernels
+
+    why = no_kernels(torch.device(device))
+    return _row(f"kernels for {device}", not why, why or "ready, for --precision bfloat16")
 
 
 def _model(name: str) -> str:

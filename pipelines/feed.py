@@ -1,11 +1,11 @@
 """Batches through a model, in order, so that a GPU never waits for this process.
 
-On a GPU a batch is copied from pinned memory, and its features are made there from waveforms, while
-the one before it is computed; an answer is fetched when the next batch is on its way. On a CPU a
-batch is computed when its turn comes. Knows nothing of files or tables.
+On a GPU the waveforms of a batch are laid out in pinned memory, copied at one stroke, and made into
+features there, while the batch before it is computed; an answer is fetched when the next batch is
+on its way. On a CPU a batch is computed when its turn comes. Knows nothing of files or tables.
 
-What a GPU alone does (`_launch`) has not run yet: there was none. The rest is tested on a CPU, with
-a compiler too, but for the code that it would make for a GPU.
+What a GPU alone does (`_launch`) no test runs: they have none. The rest is tested on a CPU, with a
+compiler too, but for the code that it would make for a GPU.
 """
 
 import logging
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
     from clsp.embedder import Embedder
 
-# Seconds of audio in a batch where nobody says. A CPU gains nothing from larger ones, and loses by
-# padding; a GPU is idle below.
-BATCH_S = {"cpu": 30.0, "cuda": 240.0}
+# Seconds of audio in a batch, at most, where nobody says. A CPU gains nothing from larger ones, and
+# loses by padding; of a GPU see GPU_WINDOW_S in pipelines/worker.py.
+BATCH_S = {"cpu": 30.0, "cuda": 480.0}
+# What a batch costs a GPU besides, in seconds of audio that it could embed meanwhile: an H200 did
+# 6,091 times real time in batches of 240 s, 6,552 in batches of 960 s.
+BATCH_COST_S = 20.0
 SAMPLE_RATE, FRAMES_PER_S = 16_000, 100  # of waveforms, of features
 COMPILER = "inductor"  # torch.compile's own: fewer and larger kernels
 # Batches for a compiler have FRONT_END frames more than a multiple of BUCKET: the encoder halves
@@ -121,23 +124,31 @@ class Feed:
         return lambda: np.concatenate([part() for part in parts])
 
     def _compute(self, batch: Sequence[np.ndarray]) -> Answer:
-        import torch
-
-        made = self._embed(*self._padded([torch.from_numpy(clip) for clip in batch]))
+        made = self._embed(*self._padded(batch))
         return made.float().cpu().numpy
 
-    def _padded(self, clips: "list[torch.Tensor]") -> "tuple[torch.Tensor, torch.Tensor, bool]":
+    def _padded(self, clips: Sequence[np.ndarray]) -> "tuple[torch.Tensor, torch.Tensor, bool]":
+        """What `Embedder.embed_padded` takes, on the model's device."""
+        import torch
         import torch.nn.functional as F
 
-        from clsp.features import fbank_batch, pad_features
+        from clsp.features import fbank_batch, laid_out, pad_features
 
-        features = fbank_batch(clips) if self.as_gpu else clips
-        batch, lengths = pad_features(features)
+        device = self.model.device
+        if self.as_gpu:
+            # A GPU reads pinned memory when it comes to it; until then it is nobody else's.
+            signal, places = laid_out(clips, pin_memory=device.type == "cuda")
+            shortest, longest = int(places[1].min()), int(places[1].max())
+            there, places = (made.to(device, non_blocking=True) for made in (signal, places))
+            batch, lengths = fbank_batch(there, places, longest), places[1]
+        else:
+            batch, lengths = pad_features([torch.from_numpy(clip) for clip in clips])
+            shortest, longest = min(map(len, clips)), batch.shape[1]
         if self.compiled:
             buckets = max(-(-(batch.shape[1] - FRONT_END) // BUCKET), 2)
             more = buckets * BUCKET + FRONT_END - batch.shape[1]
             return F.pad(batch, (0, 0, 0, more)), lengths, True
-        return batch, lengths, any(len(clip) < batch.shape[1] for clip in features)
+        return batch, lengths, shortest < longest
 
     def _compiled(self, compiler: "str | Callable[..., Any]") -> "Callable[..., torch.Tensor]":
         import torch
@@ -154,20 +165,15 @@ class Feed:
 
         device = self.model.device
         compute, ahead = torch.cuda.current_stream(device), self._ahead
-        sizes = [len(clip) for clip in batch]
-        pinned = torch.empty((sum(sizes), *batch[0].shape[1:]), pin_memory=True)
-        for part, clip in zip(pinned.split(sizes), batch, strict=True):
-            part.copy_(torch.from_numpy(clip))
         with torch.cuda.stream(ahead):
-            clips = list(pinned.to(device, non_blocking=True).split(sizes))
-            features, lengths, padded = self._padded(clips)
+            features, lengths, padded = self._padded(batch)
         compute.wait_stream(ahead)
         for tensor in (features, lengths):  # not given to another until they have been read
             tensor.record_stream(compute)
         made = self._embed(features, lengths, padded).float()
         back = torch.empty(made.shape, pin_memory=True)
         back.copy_(made, non_blocking=True)
-        done = torch.cuda.Event()
+        done = torch.cuda.Event(blocking=True)  # to spin takes a core from decoding
         done.record(compute)
 
         def answer() -> np.ndarray:
@@ -192,3 +198,21 @@ def batches(lengths: list[int], budget: float) -> Iterator[range]:
         end = min(len(lengths), start + size)
         yield range(start, end)
         start = end
+
+
+def cheapest(lengths: list[int], budget: float, cost: float) -> Iterator[range]:
+    """Cut lengths sorted downwards into runs as `batches` does, but so that their padded sizes and
+    `cost` for each run come to the least: where few clips are of about one length, runs are short.
+    """
+    count, each = len(lengths), np.array(lengths)
+    least, ends = np.zeros(count + 1), [0] * count  # from here to the last; where the run here ends
+    for start in range(count - 1, -1, -1):
+        most = max(1, int(budget // max(1, lengths[start])))
+        after = least[start + 1 : start + 1 + most]
+        costs = np.arange(1, len(after) + 1) * each[start] + after
+        run = int(costs.argmin())
+        least[start], ends[start] = costs[run] + cost, start + 1 + run
+    start = 0
+    while start < count:
+        yield range(start, ends[start])
+        start = ends[start]

@@ -25,8 +25,9 @@ from torch import Tensor, nn
 from clsp.checkpoint import PRECISIONS
 from clsp.config import CLSPConfig
 from clsp.features import pad_features
+from clsp.frontend import FrontEnd
 from clsp.packed import speed_up
-from clsp.zipformer import FrontEnd, Zipformer
+from clsp.zipformer import Zipformer
 from pipelines.feed import BATCH_S, batches
 from pipelines.worker import WINDOW_S
 from tests.benchmarks.authors import Encoder, authors, ours

@@ -107,10 +107,14 @@ def test_its_python_is_the_one_that_runs_these_tests_in_ci():
     assert f"--python-version {minor}" in (ROOT / "Makefile").read_text()
 
 
-def test_it_runs_as_a_user_by_number_and_keeps_no_compiler():
-    assert "USER 10001:10001\n" in stages()["runtime"]
-    for stage in ("runtime", "cuda", "cpu"):
-        assert "apt-get" not in stages()[stage] and "USER root" not in stages()[stage]
+def test_it_runs_as_a_user_by_number_and_has_a_compiler_for_a_gpu_alone():
+    users = {stage: re.findall(r"^USER (.*)$", stages()[stage], re.MULTILINE) for stage in stages()}
+    assert users["runtime"] == ["10001:10001"] and users["cpu"] == []
+    assert users["cuda"] == ["0:0", "10001:10001"]
+    for stage in ("runtime", "cpu"):
+        assert "apt-get" not in stages()[stage]
+    # Triton's: its headers are the Python image's own.
+    assert "install --yes --no-install-recommends gcc libc6-dev " in stages()["cuda"]
 
 
 def test_only_what_the_image_needs_is_sent_to_the_engine():

@@ -14,10 +14,10 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from clsp import Embedder
 from clsp.errors import InputError
-from clsp.features import MIN_SAMPLES, fbank, fbank_batch
+from clsp.features import MIN_SAMPLES, fbank, fbank_batch, laid_out
 from pipelines import worker
 from pipelines.errors import NoMemory, SettingsError
-from pipelines.feed import Feed
+from pipelines.feed import Feed, cheapest
 from pipelines.planning import plan
 from pipelines.settings import TagSettings
 from pipelines.worker import Worker
@@ -32,11 +32,51 @@ def waves(*lengths: int) -> list[np.ndarray]:
     return [drawn.normal(0, 0.05, length).astype(np.float32) for length in lengths]
 
 
-@given(st.lists(st.integers(MIN_SAMPLES, 3 * MIN_SAMPLES), max_size=6))
-def test_features_of_many_clips_at_once_are_those_of_each(lengths: list[int]) -> None:
-    clips = [torch.from_numpy(clip) for clip in waves(*lengths)]
-    for ours, clip in zip(fbank_batch(clips), clips, strict=True):
-        torch.testing.assert_close(ours, fbank(clip), atol=ATOL, rtol=0)
+@given(
+    st.lists(st.integers(MIN_SAMPLES, 3 * MIN_SAMPLES), min_size=1, max_size=6), st.integers(0, 9)
+)
+def test_features_of_many_clips_at_once_are_those_of_each(lengths: list[int], more: int) -> None:
+    clips = waves(*lengths)
+    signal, places = laid_out(clips)
+    alone = [fbank(torch.from_numpy(clip)) for clip in clips]
+    longest = max(map(len, alone)) + more
+    batch = fbank_batch(signal, places, longest)
+    assert batch.shape == (len(clips), longest, 128)
+    assert places[1].tolist() == [len(each) for each in alone]
+    for ours, each in zip(batch, alone, strict=True):
+        torch.testing.assert_close(ours[: len(each)], each, atol=ATOL, rtol=0)
+        assert not ours[len(each) :].any()
+
+
+def cost_of(lengths: list[int], cuts: list[range], cost: float) -> float:
+    return sum(len(cut) * lengths[cut.start] + cost for cut in cuts)
+
+
+def all_cuts(start: int, end: int) -> Iterator[list[range]]:
+    if start == end:
+        yield []
+    for middle in range(start + 1, end + 1):
+        for rest in all_cuts(middle, end):
+            yield [range(start, middle), *rest]
+
+
+@given(
+    st.lists(st.integers(1, 40), max_size=7), st.integers(1, 100), st.sampled_from([0.0, 7.0, 90.0])
+)
+def test_batches_for_a_gpu_cost_the_least_that_there_is(
+    lengths: list[int], budget: int, cost: float
+) -> None:
+    lengths.sort(reverse=True)
+    found = list(cheapest(lengths, budget, cost))
+    assert [i for cut in found for i in cut] == list(range(len(lengths)))
+    allowed = [
+        cuts
+        for cuts in all_cuts(0, len(lengths))
+        if all(len(cut) == 1 or len(cut) * lengths[cut.start] <= budget for cut in cuts)
+    ]
+    assert found in allowed
+    least = min(cost_of(lengths, cuts, cost) for cuts in allowed)
+    assert cost_of(lengths, found, cost) == least
 
 
 @pytest.mark.parametrize("as_gpu", [False, True])
@@ -140,7 +180,7 @@ def test_a_worker_writes_the_same_rows_whichever_way_it_goes(
     [chunk] = planned.chunks
     wanted = Worker(planned.job).process(chunk)
     monkeypatch.setattr(worker, "Feed", partial(Feed, as_gpu=True))
-    monkeypatch.setattr(worker, "WINDOW_S", window_s)
+    monkeypatch.setattr(worker, "GPU_WINDOW_S", window_s)
     threads = set()
     embed = Worker._embed
 
@@ -172,7 +212,7 @@ def test_a_worker_writes_the_same_rows_whichever_way_it_goes(
 def test_an_error_in_the_embedding_thread_is_the_runs(sample_archive, tmp_path, monkeypatch):
     planned = plan(TagSettings(str(sample_archive), str(tmp_path / "lake"), segments="windows:2"))
     monkeypatch.setattr(worker, "Feed", partial(Feed, as_gpu=True))
-    monkeypatch.setattr(worker, "WINDOW_S", 3.0)
+    monkeypatch.setattr(worker, "GPU_WINDOW_S", 3.0)
     made = Worker(planned.job)
 
     def broken(*_: object) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -93,6 +94,23 @@ def test_every_stage_of_a_clip_agrees_with_the_golden_vectors(name: str, clip: s
     assert found.keys() == expected.keys()
     for stage, vector in expected.items():
         same(found[stage], vector, what=stage)
+
+
+@given(st.integers(MIN_SAMPLES, 24_000), st.integers(0, 4))
+def test_features_are_kaldis_as_torchaudio_makes_them_to_the_bit(samples: int, low: int) -> None:
+    clip = noise(samples) / 10**low
+    wanted = torchaudio.compliance.kaldi.fbank(
+        clip[None], num_mel_bins=128, dither=0.0, snip_edges=False, low_freq=20.0, high_freq=-400.0
+    )
+    assert torch.equal(fbank(clip), wanted)
+
+
+def test_features_have_gradients_whoever_asked_for_some_first() -> None:
+    clip = noise(8_000)
+    with torch.inference_mode():
+        fbank(clip)
+    fbank(clip.requires_grad_()).sum().backward()
+    assert clip.grad is not None and clip.grad.any()
 
 
 @pytest.mark.parametrize("name", MODELS)
