@@ -52,12 +52,14 @@ def prepare(model: "Embedder", precision: str) -> None:
 
 def _with_kernels(model: "Embedder") -> None:
     """Our own kernels for a GPU; where they cannot be had, that is told, and PyTorch's do."""
-    if why := no_kernels(model.device):
-        _log.warning("the speech encoder runs at half its speed or less: %s", why)
-        return
-    from clsp import packed_gpu
+    try:
+        from clsp import packed_gpu
 
-    packed_gpu.speed_up(model.model)
+        packed_gpu.speed_up(model)
+    except Exception as error:  # whatever Triton, its compilers or the driver have to say
+        _log.warning(
+            "the speech encoder runs at half its speed or less: %s", _lacking(model.device, error)
+        )
 
 
 def no_kernels(device: torch.device) -> str:
@@ -66,12 +68,16 @@ def no_kernels(device: torch.device) -> str:
         from clsp import packed_gpu
 
         packed_gpu.probe(device)
-    except Exception as error:  # whatever Triton, its compilers or the driver have to say
-        return (
-            f"Triton cannot compile kernels for {device} ({type(error).__name__}: {error}). It "
-            "needs a C compiler and Python's headers (Debian: gcc and python3-dev)"
-        )
+    except Exception as error:  # as above
+        return _lacking(device, error)
     return ""
+
+
+def _lacking(device: torch.device, error: Exception) -> str:
+    return (
+        f"our kernels cannot be had on {device} ({type(error).__name__}: {error}). Triton needs a "
+        "C compiler and Python's headers (Debian: gcc and python3-dev)"
+    )
 
 
 def speed_up(front: FrontEnd, encoder: Zipformer, precision: str) -> None:

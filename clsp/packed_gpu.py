@@ -7,6 +7,7 @@ products and convolutions read 10 bits of their fractions (TF32). For inference 
 of files or lakes.
 """
 
+import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,7 +31,7 @@ from clsp.zipformer import (
 )
 
 if TYPE_CHECKING:
-    from clsp.embedder import DualEncoder
+    from clsp.embedder import Embedder
 
 # Frames at every rate come in multiples of it: 16 bytes, below which a GPU's matrix products are
 # several times slower.
@@ -45,12 +46,26 @@ def probe(device: torch.device) -> None:
         kernels.attention_weights(made, positions, valid, 1, 16, 1)
 
 
-def speed_up(model: "DualEncoder") -> None:
-    """Replace the speech encoder's layers by those below. Its numbers are bfloat16 already, but for
-    the front end's; and its weights need no gradient."""
-    model.encoder_embed = GpuFrontEnd(model.encoder_embed)
-    _replace(model.encoder)
-    model.encoder.frames_multiple = FRAMES
+def speed_up(model: "Embedder") -> None:
+    """Replace the speech encoder's layers by those below, with the same weights. Its numbers are
+    bfloat16 already, but for the front end's; and its weights need no gradient.
+
+    Raises what a first try with a second of silence raises, where Triton cannot compile or the
+    device lacks what a kernel needs; the model is as before then.
+    """
+    dual = model.model
+    plain = dual.encoder_embed, dual.encoder
+    encoder = copy.deepcopy(dual.encoder, {id(each): each for each in dual.encoder.parameters()})
+    _replace(encoder)
+    encoder.frames_multiple = FRAMES
+    dual.encoder_embed, dual.encoder = GpuFrontEnd(dual.encoder_embed), encoder
+    try:
+        with torch.inference_mode():
+            silence = torch.zeros(1, 100, model.config.feature_dim, device=model.device)
+            dual.pooled_audio(silence, torch.tensor([100], device=model.device), False)
+    except BaseException:
+        dual.encoder_embed, dual.encoder = plain
+        raise
 
 
 def _replace(module: nn.Module) -> None:
@@ -79,7 +94,7 @@ class GpuFrontEnd(nn.Module):
     def __init__(self, layer: FrontEnd) -> None:
         super().__init__()
         self.first, *later = layer.conv.values()
-        self.later = nn.ModuleList(later).to(memory_format=torch.channels_last)
+        self.later = nn.ModuleList(copy.deepcopy(later)).to(memory_format=torch.channels_last)
         depthwise = layer.convnext.depthwise_conv
         self.depthwise = depthwise.weight[:, 0].permute(1, 2, 0).contiguous()
         self.depthwise_bias = depthwise.bias
@@ -179,7 +194,8 @@ def _pass_on(parts: Iterable[nn.Module]) -> Tensor:
     for part in parts:
         first, last = part.in_proj, part.out_proj
         if isinstance(lacking, Tensor):
-            first.bias.add_((first.weight.float() @ lacking).to(first.bias.dtype))
+            more = (first.weight.float() @ lacking).to(first.bias.dtype)
+            first.bias = nn.Parameter(first.bias + more, requires_grad=False)
         lacking = lacking + last.bias.float()
     return lacking
 

@@ -129,14 +129,20 @@ def tag(
     worker_gpus: WorkerGpusOption = None,
     device: DeviceOption = "auto",
     batch_s: Annotated[
-        float | None, typer.Option(help="Seconds of audio in one batch. [default: by device]")
+        float | None, typer.Option(help="Seconds of audio in one batch. Default: by device.")
     ] = None,
-    compile_encoder: Annotated[
-        bool, typer.Option("--compile-encoder", help="On a GPU: slow at first, faster then.")
-    ] = False,
     decode_threads: Annotated[int, typer.Option(help="Decoding threads in each worker.")] = 2,
-    chunk_files: Annotated[int, typer.Option(help="Most files committed together.")] = 256,
-    chunk_mib: Annotated[int, typer.Option(help="Most MiB of files committed together.")] = 256,
+    chunk_files: Annotated[
+        int | None,
+        typer.Option(
+            help="Most files committed together. Default: 256; 4096 with --device cuda, or where "
+            "Ray's workers take --worker-gpus."
+        ),
+    ] = None,
+    chunk_mib: Annotated[
+        int | None,
+        typer.Option(help="Most MiB of files committed together. Default: 256; 2048 likewise."),
+    ] = None,
     max_duration_s: Annotated[
         float, typer.Option(help="Most seconds of audio in one file.")
     ] = 86_400.0,
@@ -178,7 +184,6 @@ def tag(
         "source": source, "lake": lake, "model": model, "taxonomy": taxonomy,
         "segments": segments, "executor": executor.value, "ray_address": ray_address,
         "workers": workers, "device": device, "batch_s": batch_s,
-        "compile_encoder": compile_encoder,
         "decode_threads": decode_threads, "chunk_files": chunk_files, "chunk_mib": chunk_mib,
         "channels": channels and channels.value, "precision": precision and precision.value,
         "max_duration_s": max_duration_s, "max_bytes": max_bytes,

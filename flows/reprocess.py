@@ -64,10 +64,9 @@ def reprocess(
     worker_gpus: float | None = None,
     device: str = "auto",
     batch_s: float | None = None,
-    compile_encoder: bool = False,
     decode_threads: int = 2,
-    chunk_files: int = 256,
-    chunk_mib: int = 256,
+    chunk_files: int | None = None,
+    chunk_mib: int | None = None,
 ) -> list[dict[str, Any]]:
     """Bring the recordings of a lake to another taxonomy, model, precision or cut; parameters as in
     pipelines.reprocess.ReprocessSettings.

@@ -4,14 +4,13 @@ On a GPU the waveforms of a batch are laid out in pinned memory, copied at one s
 features there, while the batch before it is computed; an answer is fetched when the next batch is
 on its way. On a CPU a batch is computed when its turn comes. Knows nothing of files or tables.
 
-What a GPU alone does (`_launch`) no test runs: they have none. The rest is tested on a CPU, with a
-compiler too, but for the code that it would make for a GPU.
+What a GPU alone does (`_launch`) no test runs: they have none. The rest is tested on a CPU.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,12 +28,6 @@ BATCH_S = {"cpu": 30.0, "cuda": 480.0}
 # 6,091 times real time in batches of 240 s, 6,552 in batches of 960 s.
 BATCH_COST_S = 20.0
 SAMPLE_RATE, FRAMES_PER_S = 16_000, 100  # of waveforms, of features
-COMPILER = "inductor"  # torch.compile's own: fewer and larger kernels
-# Batches for a compiler have FRONT_END frames more than a multiple of BUCKET: the encoder halves
-# their number five times without a rest, so that a graph does for all lengths; but it makes another
-# where a clip is alone, or PyTorch would choose other convolutions. They have two buckets and more.
-BUCKET, FRONT_END = 32, 7
-GRAPHS = 64  # at most, before it is an error; PyTorch's 8 are soon had
 
 Answer = Callable[[], np.ndarray]  # waits where it must
 
@@ -43,19 +36,11 @@ _log = logging.getLogger(__name__)
 
 class Feed:
     """Embeds batches of clips: log-mel features (frames, 128); or, as on a GPU, waveforms
-    (samples,) at 16 kHz. `as_gpu` has a CPU go the same way, but for what only a GPU can do.
-    `compiler`: what the encoder is compiled by, as `torch.compile` takes it; a model packed for a
-    CPU (clsp.packed) cannot be."""
+    (samples,) at 16 kHz. `as_gpu` has a CPU go the same way, but for what only a GPU can do."""
 
-    def __init__(
-        self,
-        model: "Embedder",
-        as_gpu: bool = False,
-        compiler: "str | Callable[..., Any] | None" = None,
-    ) -> None:
+    def __init__(self, model: "Embedder", as_gpu: bool = False) -> None:
         self.model = model
-        self.compiled = compiler is not None
-        self._embed = self._compiled(compiler) if compiler else model.embed_padded
+        self._embed = model.embed_padded
         on_gpu = model.device.type == "cuda"
         self.as_gpu = as_gpu or on_gpu
         self._start = self._launch if on_gpu else self._compute
@@ -130,7 +115,6 @@ class Feed:
     def _padded(self, clips: Sequence[np.ndarray]) -> "tuple[torch.Tensor, torch.Tensor, bool]":
         """What `Embedder.embed_padded` takes, on the model's device."""
         import torch
-        import torch.nn.functional as F
 
         from clsp.features import fbank_batch, laid_out, pad_features
 
@@ -144,20 +128,7 @@ class Feed:
         else:
             batch, lengths = pad_features([torch.from_numpy(clip) for clip in clips])
             shortest, longest = min(map(len, clips)), batch.shape[1]
-        if self.compiled:
-            buckets = max(-(-(batch.shape[1] - FRONT_END) // BUCKET), 2)
-            more = buckets * BUCKET + FRONT_END - batch.shape[1]
-            return F.pad(batch, (0, 0, 0, more)), lengths, True
         return batch, lengths, shortest < longest
-
-    def _compiled(self, compiler: "str | Callable[..., Any]") -> "Callable[..., torch.Tensor]":
-        import torch
-
-        torch._dynamo.config.recompile_limit = GRAPHS
-        # In one graph, or with an error: a break would go unseen.
-        return torch.compile(
-            self.model.embed_padded, fullgraph=True, dynamic=True, backend=compiler
-        )
 
     def _launch(self, batch: Sequence[np.ndarray]) -> Answer:
         """Waits for no computation: copies and features go by a stream of their own."""

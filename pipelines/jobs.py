@@ -37,7 +37,6 @@ class Job:
     precision: str = "float32"  # one of clsp.checkpoint.PRECISIONS, part of the model key
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     batch_s: float | None = None  # audio in one batch, padding included; None: by device
-    compile_encoder: bool = False  # on a GPU
     threads: int | None = None  # torch's; None leaves torch's own choice
     decode_threads: int = 2
     limits: Limits = field(default_factory=Limits)  # of one file

@@ -109,7 +109,6 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
         precision=wanted.precision,
         device=settings.device,
         batch_s=settings.batch_s,
-        compile_encoder=settings.compile_encoder,
         decode_threads=settings.decode_threads,
         limits=Limits(settings.max_duration_s, settings.max_bytes, settings.file_timeout_s),
     )
@@ -189,7 +188,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
     return Plan(
         settings=settings,
         job=replace(job, known=contents),
-        chunks=tuple(chunked(todo, job.run_id, settings.chunk_files, settings.chunk_mib << 20)),
+        chunks=tuple(chunked(todo, job.run_id, *settings.chunk_size)),
         relabel=tuple(relabel),
         unlisted=tuple(fresh),
         listed=counts.total() - counts["failing"],

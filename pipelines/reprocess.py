@@ -36,7 +36,7 @@ ONLY = ("relabel", "re-embed")
 OWN = ("where", "only")  # settings that TagSettings has none of
 HOW = (
     "executor", "ray_address", "workers", "worker_cpus", "worker_gpus", "device", "batch_s",
-    "compile_encoder", "decode_threads", "chunk_files", "chunk_mib",
+    "decode_threads", "chunk_files", "chunk_mib",
 )  # fmt: skip
 
 
@@ -56,8 +56,8 @@ class ReprocessSettings:
     |           | any segment fits                                              |               |
     | only      | `relabel` (what needs no audio) or `re-embed` (what does)     | both          |
 
-    And executor, ray_address, workers, worker_cpus, worker_gpus, device, batch_s,
-    compile_encoder, decode_threads, chunk_files and chunk_mib, as of TagSettings.
+    And executor, ray_address, workers, worker_cpus, worker_gpus, device, batch_s, decode_threads,
+    chunk_files and chunk_mib, as of TagSettings.
 
     What neither says stays as it is with each recording. Raises SettingsError.
     """
@@ -77,10 +77,9 @@ class ReprocessSettings:
     worker_gpus: float | None = None
     device: str = "auto"
     batch_s: float | None = None
-    compile_encoder: bool = False
     decode_threads: int = 2
-    chunk_files: int = 256
-    chunk_mib: int = 256
+    chunk_files: int | None = None
+    chunk_mib: int | None = None
 
     def __post_init__(self) -> None:
         if self.only is not None and self.only not in ONLY:

@@ -11,6 +11,7 @@ from pipelines.sources import KINDS
 EXECUTORS = ("local", "process", "ray")
 LIMITS = Limits()
 PLACES = ("source", "lake", "out")  # settings that are paths, or URLs
+CHUNK, GPU_CHUNK = (256, 256), (4096, 2048)  # most files and MiB, where nobody says
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -40,10 +41,11 @@ class TagSettings:
     | worker_gpus    | that each Ray actor takes: 1, or less, where some share one   | 1          |
     | device         | `auto`, `cpu`, `cuda`                                         | auto       |
     | batch_s        | seconds of audio in one batch, padding included               | by device  |
-    | compile_encoder | on a GPU, by `torch.compile`: minutes at first, faster then | False      |
     | decode_threads | threads that decode, in each worker                           | 2          |
-    | chunk_files    | most files committed together                                 | 256        |
-    | chunk_mib      | most MiB of files committed together                          | 256        |
+    | chunk_files    | most files committed together; on a GPU, which embeds them as | 256; 4,096 |
+    |                | one window sorted by length, more where `device` is `cuda`, or |           |
+    |                | Ray's workers take `worker_gpus`                              |            |
+    | chunk_mib      | most MiB of files committed together; the same                | 256; 2,048 |
     | max_duration_s | seconds of audio in one file                                  | 24 hours   |
     | max_bytes      | of one file                                                   | 4 GiB      |
     | file_timeout_s | seconds to decode one file, besides as long as it lasts       | 600        |
@@ -72,10 +74,9 @@ class TagSettings:
     worker_gpus: float | None = None
     device: str = "auto"
     batch_s: float | None = None
-    compile_encoder: bool = False
     decode_threads: int = 2
-    chunk_files: int = 256
-    chunk_mib: int = 256
+    chunk_files: int | None = None
+    chunk_mib: int | None = None
     max_duration_s: float = LIMITS.max_duration_s
     max_bytes: int = LIMITS.max_bytes
     file_timeout_s: float = LIMITS.file_timeout_s
@@ -94,7 +95,6 @@ class TagSettings:
             raise SettingsError(f"channels {self.channels!r}: expected one of {list(CHANNELS)}")
         check_device(self.device)
         check_precision(self.precision)
-        check_compiler(self.compile_encoder, self.device)
         limits = ("max_duration_s", "max_bytes", "file_timeout_s")
         for name in ("batch_s", "decode_threads", "chunk_files", "chunk_mib", *limits):
             if (value := getattr(self, name)) is not None and not value > 0:
@@ -108,6 +108,15 @@ class TagSettings:
             raise SettingsError(f"worker_gpus {gpus}: expected more than 0 and at most 1")
         if self.kind not in KINDS:
             raise SettingsError(f"kind {self.kind!r}: expected one of {list(KINDS)}")
+
+    @property
+    def chunk_size(self) -> tuple[int, int]:
+        """Most files and bytes committed together. `auto` does not say whether there will be a GPU:
+        workers may have other devices than whoever plans."""
+        takes_gpus = self.executor == "ray" and self.worker_gpus and self.device != "cpu"
+        on_gpu = takes_gpus or self.device.startswith("cuda")
+        files, mib = GPU_CHUNK if on_gpu else CHUNK
+        return self.chunk_files or files, (self.chunk_mib or mib) << 20
 
 
 def check_given(name: str, value: str | None) -> None:
@@ -138,13 +147,4 @@ def check_precision(precision: str | None, device: str = "auto") -> None:
     if precision == "int8" and device.startswith("cuda"):
         raise SettingsError(
             f"precision 'int8' on device {device!r}: expected `cpu`. Use bfloat16 on a GPU"
-        )
-
-
-def check_compiler(compile_encoder: bool, device: str) -> None:
-    """Raises SettingsError where an encoder shall be compiled that is not for a GPU."""
-    if compile_encoder and not device.startswith(("cuda", "auto")):
-        raise SettingsError(
-            f"compile_encoder on device {device!r}: expected `cuda`. Leave it out: for a CPU the "
-            "encoder is laid out otherwise"
         )

@@ -20,7 +20,7 @@ from pipelines import faults, memory, metrics, schemas
 from pipelines.archive import FileEntry, content_hash
 from pipelines.audio import open_recording
 from pipelines.errors import FailureKind, RecordingError
-from pipelines.feed import BATCH_COST_S, BATCH_S, COMPILER, Feed, batches, cheapest
+from pipelines.feed import BATCH_COST_S, BATCH_S, Feed, batches, cheapest
 from pipelines.fetching import fetched
 from pipelines.jobs import (
     Chunk,
@@ -33,7 +33,6 @@ from pipelines.jobs import (
 )
 from pipelines.samples import loudness, to_16k
 from pipelines.segments import cut
-from pipelines.settings import check_compiler
 
 WINDOW_S = 1200.0  # audio held while it is sorted by length: 61 MB as features
 # For a GPU, as waveforms: 922 MB, and as much again while the window before is embedded. Padding of
@@ -63,8 +62,7 @@ class Worker:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = clsp.load(job.model, device=device, precision=job.precision)
         self.dim = self.model.config.joint_dim
-        check_compiler(job.compile_encoder, self.model.device.type)
-        self.feed = Feed(self.model, compiler=COMPILER if job.compile_encoder else None)
+        self.feed = Feed(self.model)
         checkpoint = self.model.checkpoint
         found = model_key(checkpoint.name, checkpoint.revision, job.precision)
         if found != job.model_key:

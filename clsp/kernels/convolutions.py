@@ -18,7 +18,11 @@ from clsp.kernels.elementwise import BLOCK, over, place, swoosh_of
 # the others tried.
 DEPTHWISE, DEPTHWISE_WARPS = (16, 128), 2  # frames, channels; 32 frames take long to compile
 SQUARE, SQUARE_WARPS = (64, 32, 64), 4  # frames, bins, channels
-POINTWISE, POINTWISE_WARPS = (128, 32), 8  # rows, of the hidden layer
+# Rows, of the hidden layer. The larger needs 160 KiB of shared memory, which an A100, H100 or H200
+# has, and smaller GPUs do not.
+POINTWISE, POINTWISE_WARPS = (128, 32), 8
+SMALL_POINTWISE, SMALL_POINTWISE_WARPS = (32, 32), 4
+POINTWISE_BYTES = 160 << 10
 
 
 @triton.jit
@@ -183,10 +187,19 @@ def pointwise_residual(
     float32, of which products read 10 bits of the fraction (TF32)."""
     out, channels = torch.empty_like(x), x.shape[-1]
     rows = x.numel() // channels
-    tile, hidden = POINTWISE
+    (tile, hidden), warps = SMALL_POINTWISE, SMALL_POINTWISE_WARPS
+    if _shared_bytes(x.device) >= POINTWISE_BYTES:
+        (tile, hidden), warps = POINTWISE, POINTWISE_WARPS
     _mlp[(triton.cdiv(rows, tile),)](
         x, residual, wide, wide_bias, narrow, narrow_bias, out, rows,
         channels, len(wide), tile, hidden, max(16, triton.next_power_of_2(channels)), "tf32",
-        num_warps=POINTWISE_WARPS,
+        num_warps=warps,
     )  # fmt: skip
     return out
+
+
+def _shared_bytes(device: torch.device) -> int:
+    """Of shared memory that a program may have."""
+    if device.type != "cuda":
+        return 0
+    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)

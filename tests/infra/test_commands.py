@@ -24,7 +24,10 @@ OTHERS = {
     "POSTGRES_PASSWORD": "the image postgres",
 }  # fmt: skip
 # Who reads the rest, by how it begins.
-READERS = {"CLSP_": "flows", "RAY_": "ray", "AWS_": "botocore", "HF_": "huggingface_hub"}
+READERS = {
+    "CLSP_": "flows", "RAY_": "ray", "AWS_": "botocore", "HF_": "huggingface_hub",
+    "TRITON_": "triton",
+}  # fmt: skip
 
 
 def parse_click(command, words: list[str]) -> None:

@@ -106,7 +106,7 @@ def test_ray_is_the_version_of_the_lock():
 
 @pytest.mark.parametrize(("name", "each", "pod"), TEMPLATES, ids=named)
 def test_pods_have_no_rights_and_the_images_user(name, each, pod):
-    [uid] = re.findall(r"^USER (\d+):\d+$", DOCKERFILE.read_text(), flags=re.MULTILINE)
+    *_, uid = re.findall(r"^USER (\d+):\d+$", DOCKERFILE.read_text(), flags=re.MULTILINE)
     assert f"useradd --uid {uid} " in DOCKERFILE.read_text()
     spec = pod["spec"]
     assert spec["automountServiceAccountToken"] is False

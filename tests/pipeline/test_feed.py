@@ -1,6 +1,5 @@
 """The way of batches to a GPU, as far as a CPU can go it: the same answers, one batch ahead."""
 
-import dataclasses
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -10,13 +9,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch._dynamo.testing import CompileCounterWithBackend
 
 from clsp import Embedder
 from clsp.errors import InputError
 from clsp.features import MIN_SAMPLES, fbank, fbank_batch, laid_out
 from pipelines import worker
-from pipelines.errors import NoMemory, SettingsError
+from pipelines.errors import NoMemory
 from pipelines.feed import Feed, cheapest
 from pipelines.planning import plan
 from pipelines.settings import TagSettings
@@ -90,28 +88,6 @@ def test_each_batch_gets_its_own_embeddings_in_order(tiny: Embedder, as_gpu: boo
             wanted = tiny.embed_audio(batch).numpy()
             np.testing.assert_allclose(ours, wanted, atol=ATOL, rtol=0)
     assert list(feed.embedded([])) == []
-
-
-def test_a_compiled_encoder_gives_the_same_for_all_lengths_by_one_graph(tiny: Embedder) -> None:
-    torch.compiler.reset()
-    compiler = CompileCounterWithBackend("eager")  # all but the code that is made of the graph
-    feed = Feed(tiny, True, compiler)
-    lengths = [(20_000, 16_000, 9_000), (MIN_SAMPLES,) * 2, (33_333,) * 5, (60_000, 50_001)]
-    batches = [waves(*some) for some in lengths]
-    found = feed.embedded([[feed.made_of(clip) for clip in batch] for batch in batches])
-    for ours, batch in zip(found, batches, strict=True):
-        with torch.inference_mode():
-            wanted = tiny.embed_audio(batch).numpy()
-        np.testing.assert_allclose(ours, wanted, atol=ATOL, rtol=0)
-    assert compiler.frame_count == 1
-
-
-def test_no_encoder_is_compiled_for_a_cpu(sample_archive, tmp_path) -> None:
-    settings = TagSettings(str(sample_archive), str(tmp_path), compile_encoder=True)
-    with pytest.raises(SettingsError, match="expected `cuda`"):
-        dataclasses.replace(settings, device="cpu")
-    with pytest.raises(SettingsError, match="expected `cuda`"):
-        Worker(dataclasses.replace(plan(settings).job, device="cpu"))
 
 
 def fills_up(feed: Feed, clips: int, tried: list[int]) -> None:

@@ -18,6 +18,7 @@ from pipelines.lake import Lake
 from pipelines.packing import unpack
 from pipelines.planning import chunked
 from pipelines.query import run
+from pipelines.reprocess import HOW, ReprocessSettings
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag
 
@@ -159,6 +160,27 @@ def test_copies_share_their_segments_within_a_chunk_and_across(archive, tmp_path
     for table in ("segments", "embeddings", "labels"):
         ids = [r["segment_id"] for r in rows(lake, f"FROM {table}")]
         assert len(ids) == len(set(ids)) == 2, table
+
+
+@pytest.mark.parametrize(
+    ("given", "files", "mib"),
+    [
+        ({}, 256, 256),
+        ({"device": "cpu"}, 256, 256),
+        ({"device": "cuda:1"}, 4096, 2048),
+        ({"executor": "ray", "worker_gpus": 0.5}, 4096, 2048),
+        ({"executor": "ray", "worker_gpus": 0.5, "device": "cpu"}, 256, 256),  # takes none
+        ({"worker_gpus": 0.5}, 256, 256),  # nor does this process
+        ({"device": "cuda", "chunk_files": 9}, 9, 2048),
+        ({"chunk_mib": 1}, 256, 1),
+    ],
+)
+def test_chunks_are_larger_where_the_run_is_surely_on_a_gpu(tmp_path, given, files, mib):
+    assert settings(tmp_path, tmp_path, **given).chunk_size == (files, mib << 20)
+    (tmp_path / "lake").mkdir()
+    work = ReprocessSettings(str(tmp_path / "lake"), **given)
+    shared = {name: getattr(work, name) for name in HOW}
+    assert TagSettings("archive", "lake", **shared).chunk_size == (files, mib << 20)
 
 
 def test_new_prompts_never_touch_audio_again(archive, tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ def main(capability: int) -> None:
     JITFunction.run = compile_instead
     model = small_model()
     model.model.encoder.to(torch.bfloat16)
-    packed_gpu.speed_up(model.model)
+    packed_gpu.speed_up(model)
     with torch.inference_mode():
         model.embed_features(features(model))
 

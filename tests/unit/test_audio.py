@@ -314,6 +314,22 @@ def test_what_is_missing_is_told_by_every_header_that_can(tmp_path: Path, name: 
     assert recording.truncated and recording.truncated.kind is FailureKind.TRUNCATED
 
 
+@pytest.mark.parametrize("seconds", [0.6, 5.0])
+def test_of_a_flac_that_ends_early_every_whole_block_is_kept(
+    tmp_path: Path, seconds: float
+) -> None:
+    path, block = tmp_path / "whole.flac", 4096
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, int(16_000 * seconds))
+    soundfile.write(path, noise, 16_000)
+    data, (_, whole) = path.read_bytes(), read(path)
+    for share in (0.5, 0.7, 0.9):
+        path.write_bytes(data[: int(share * len(data))])
+        with open_recording(path) as recording:
+            part = np.concatenate(list(recording.channel_blocks("mix")))[:, 0]
+        assert len(part) == int(share * len(whole)) // block * block  # noise: blocks of one size
+        np.testing.assert_array_equal(part, whole[: len(part)])
+
+
 def wav(data: bytes, *, claimed: int | None = None) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as out:

@@ -64,7 +64,7 @@ def features(model: Embedder) -> list[torch.Tensor]:
 @torch.inference_mode()
 def test_the_encoder_with_kernels_is_the_encoder() -> None:
     plain, fast = small_model(), small_model()
-    packed_gpu.speed_up(fast.model)
+    packed_gpu.speed_up(fast)
     assert not [layer for layer in fast.modules() if isinstance(layer, Layer)]
     given = features(plain)
     found, wanted = fast.embed_features(given), plain.embed_features(given)
@@ -90,16 +90,21 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_without_kernels(caplog) -> None
 
 
 def test_without_a_compiler_the_plain_layers_stay_and_that_is_told(monkeypatch, caplog) -> None:
-    def missing(device: torch.device) -> None:
+    def missing(*given: object) -> None:
         raise RuntimeError("Failed to find C compiler")
 
-    monkeypatch.setattr(packed_gpu, "probe", missing)
     model = small_model()
+    with torch.inference_mode():
+        wanted = model.embed_features(features(model))
+    # The last of the kernels: the others have been had by then.
+    monkeypatch.setattr(kernels, "norm_bypass", missing)
     with caplog.at_level(logging.WARNING):
         packed._with_kernels(model)
     [told] = caplog.messages
     assert "Failed to find C compiler" in told and "gcc and python3-dev" in told
-    assert [layer for layer in model.modules() if isinstance(layer, Layer)]
+    with torch.inference_mode():
+        assert torch.equal(model.embed_features(features(model)), wanted)
+    monkeypatch.setattr(packed_gpu, "probe", missing)
     found = doctor._kernels(DEVICE)
     assert not found["ok"] and "Failed to find C compiler" in found["found"]
 
@@ -158,4 +163,3 @@ def test_all_kernels_compile_for_a_gpu_that_is_not_here(capability: int) -> None
     assert done.returncode == 0, done.stderr[-2_000:]
     made = {line.split()[0] for line in done.stdout.splitlines()}
     assert len(made) == len(kernels.__all__)
-    assert all(int(line.split()[2]) < 100 << 10 for line in done.stdout.splitlines())
