@@ -96,8 +96,8 @@ def load(
 
     name: see `resolve`. dtype: a torch.dtype, float32 unless given; in float16 there is text only.
     precision: one of PRECISIONS makes the speech encoder as fast as it gets in it, and fit for
-    nothing but embedding; without one it is as published, and may be trained and saved. Text is
-    always embedded in `dtype`. Its `checkpoint` attribute says what it is.
+    nothing but embedding; it is made of float32, in which text stays. Without one the model is as
+    published, and may be trained and saved. Its `checkpoint` attribute says what it is.
 
     Raises ModelNotFound or CheckpointMismatch, naming the file or tensor; InputError for a device
     that is not here, and a precision that there is not, or not on this device or in this dtype.
@@ -138,11 +138,10 @@ def _require_dtype(dtype: Any, precision: str | None) -> None:
 
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise InputError(f"dtype {dtype!r}: expected torch.float32 or torch.bfloat16")
-    fit = [torch.float32] if precision == "int8" else [torch.float32, torch.bfloat16]
-    if precision in PRECISIONS and dtype not in fit:
+    if precision in PRECISIONS and dtype != torch.float32:  # what it keeps of it would be lost
         raise InputError(
-            f"precision {precision!r} with dtype {dtype}: expected {' or '.join(map(str, fit))}. "
-            "Leave dtype out, or precision"
+            f"precision {precision!r} with dtype {dtype}: expected torch.float32, of which it is "
+            "made. Leave dtype out, or precision"
         )
 
 

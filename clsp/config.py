@@ -44,6 +44,10 @@ class TextConfig(PreTrainedConfig):
                 f"config.json says text_config.hidden_act={self.hidden_act!r}; this "
                 "implementation computes the published RoBERTa, whose is 'gelu'"
             )
+        sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+                 "intermediate_size", "max_position_embeddings", "type_vocab_size")  # fmt: skip
+        for name in sizes:
+            _per_stack(f"text_config.{name}", getattr(self, name), 1)
         if self.hidden_size % self.num_attention_heads:
             raise CheckpointMismatch(
                 f"config: text_config.hidden_size {self.hidden_size} is not a multiple of its "
@@ -76,6 +80,15 @@ WHOLE_NUMBERS = (
 )
 
 
+# The least that the architecture can be computed with, and in what steps it grows from there.
+LIMITS = {
+    "cnn_module_kernel": (1, 2, "odd numbers"),
+    "feature_dim": (7, 1, "whole numbers"),  # one bin behind the front end
+    "pos_dim": (2, 2, "even numbers"),
+}
+MOST = 1_000_000  # a thousand times the published
+
+
 class CLSPConfig(PreTrainedConfig):
     """Architecture of a CLSP model. The defaults are the published XLarge model's numbers
     (arXiv 2601.03065 and the authors' recipe).
@@ -84,8 +97,9 @@ class CLSPConfig(PreTrainedConfig):
     number for all stacks; they are kept as lists. Keys it does not know are kept and ignored:
     the strict shape check of every tensor at loading is the judge.
 
-    Raises CheckpointMismatch when the lists do not have one value per stack, or for a causal
-    model, which this implementation does not compute.
+    Raises CheckpointMismatch when the lists do not have one value per stack, for numbers that
+    nothing can be computed with, and for a causal model, which this implementation does not
+    compute.
     """
 
     model_type = "clsp"
@@ -198,6 +212,12 @@ def _per_stack(name: str, value: Stacks, stacks: int) -> list[int]:
     if len(values) != stacks:
         raise CheckpointMismatch(
             f"config: {name} has {len(values)} values {values}; expected 1 or {stacks}"
+        )
+    least, step, said = LIMITS.get(name, (1, 1, "whole numbers"))
+    if any(not least <= number <= MOST or (number - least) % step for number in values):
+        raise CheckpointMismatch(
+            f"config: {name} is {value!r}; expected {said} from {least} to {MOST}. Download "
+            "config.json again, or correct it"
         )
     return values
 

@@ -423,6 +423,24 @@ def test_one_value_per_stack_or_one_for_all_and_nothing_else(key: str, value: ob
         CLSPConfig(**golden_config("uneven") | {key: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("encoder_dim", 0, "whole numbers from 1 to"),
+        ("num_heads", [4, 4, -4, 4], "whole numbers from 1 to"),
+        ("feedforward_dim", 10**12, "whole numbers from 1 to 1000000"),
+        ("cnn_module_kernel", 14, "odd numbers from 1 to"),
+        ("feature_dim", 6, "whole numbers from 7 to"),
+        ("pos_dim", 47, "even numbers from 2 to"),
+        ("text_config", {"num_attention_heads": 0}, "text_config.num_attention_heads is 0"),
+        ("text_config", {"vocab_size": -1}, "text_config.vocab_size is -1"),
+    ],
+)
+def test_numbers_that_nothing_can_be_computed_with_are_refused(name, value, told) -> None:
+    with pytest.raises(CheckpointMismatch, match=told):
+        CLSPConfig.tiny(**{name: value})
+
+
 @pytest.mark.parametrize("value", ["24,wide,48,32", None])
 def test_a_value_that_is_no_number_is_a_mismatch_naming_its_key(value: object) -> None:
     with pytest.raises(CheckpointMismatch, match="encoder_dim"):
