@@ -12,6 +12,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="clsp-prefect-")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small models: threads would only spin
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers wherever the tests run
+os.environ["TRITON_INTERPRET"] = "1"  # so kernels run here; PyTorch imports Triton soon
 # Ray reads them when it is first imported; processes that a test starts get the same.
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

@@ -1,5 +1,5 @@
-"""What a GPU computes the encoder with: on one where there is one, else in Triton's interpreter;
-and compiled for GPUs that are not here."""
+"""What a GPU computes the encoder with, in Triton's interpreter; and compiled for GPUs that are not
+here. On a GPU: `pytest --noconftest tests/unit/test_kernels.py`, as conftest.py hides it."""
 
 import logging
 import os
@@ -10,9 +10,6 @@ import pytest
 import torch
 
 pytest.importorskip("triton", reason="comes with PyTorch for Linux alone")
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are made
-
 from triton.runtime import interpreter
 
 from clsp import Embedder, kernels, packed, packed_gpu
