@@ -12,7 +12,7 @@ EXECUTORS = ("local", "process", "ray")
 LIMITS = Limits()
 PLACES = ("source", "lake", "out")  # settings that are paths, or URLs
 CHUNK, GPU_CHUNK = (256, 256), (4096, 2048)  # most files and MiB, where nobody says
-DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,7 @@ def test_doctor_looks_at_model_and_lake_and_exits_1_when_something_is_wrong(samp
         (["target", "--lake", "L", "--segments", ""], "segments '': expected a value"),
         (["reprocess", "--lake", "L", "--where", ""], "where '': expected a value"),
         (["tag", ".", "--lake", "L", "--device", "gpu"], "expected `auto`, `cpu`, `cuda`"),
+        (["tag", ".", "--lake", "L", "--device", "mps"], "expected `auto`, `cpu`, `cuda`"),
         (["evaluate", "style", "x", "--lake", ""], "lake '': expected a path"),
         (["tag", "loop", "--lake", "L"], "no archive at 'loop'"),
         (["tag", "~nobody/x", "--lake", "L"], "no archive at '~nobody/x'"),
