@@ -86,7 +86,7 @@ LIMITS = {
     "feature_dim": (7, 1, "whole numbers"),  # one bin behind the front end
     "pos_dim": (2, 2, "even numbers"),
 }
-MOST = 1_000_000  # a thousand times the published
+MOST = 1_000_000  # the largest published is the vocabulary, 50,265
 
 
 class CLSPConfig(PreTrainedConfig):

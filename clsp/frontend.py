@@ -7,6 +7,7 @@ nothing of waveforms or files.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,15 +32,17 @@ def valid_frames(lengths: Tensor, frames: int) -> Tensor:
 
 
 @contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    """Whether a GPU's convolutions may read float32 numbers with 10 bits of their fractions: so
-    PyTorch has it unless told, and answers change by 2e-5."""
-    cudnn = torch.backends.cudnn
-    before, cudnn.allow_tf32 = cudnn.allow_tf32, allowed
+def tf32(allowed: bool, *parts: Any) -> Iterator[None]:
+    """Whether parts of torch.backends may have a GPU read float32 numbers with 10 bits of their
+    fractions. Convolutions (cudnn) may unless told, which changes answers by 2e-5."""
+    before = [part.allow_tf32 for part in parts]
     try:
+        for part in parts:
+            part.allow_tf32 = allowed
         yield
     finally:
-        cudnn.allow_tf32 = before
+        for part, was in zip(parts, before, strict=True):
+            part.allow_tf32 = was
 
 
 class BiasNorm(nn.Module):
@@ -97,7 +100,7 @@ class FrontEnd(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
         """Returns the frames and each clip's length in them. padded: see `Zipformer`."""
         x = features[:, None]
-        with tf32(False):
+        with tf32(False, torch.backends.cudnn):
             for conv in self.conv.values():
                 x = swoosh_r(conv(x))
             lengths = (lengths - 7) // 2

@@ -8,8 +8,7 @@ of files or lakes.
 """
 
 import copy
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -76,18 +75,6 @@ def _replace(module: nn.Module) -> None:
             _replace(layer)
 
 
-@contextmanager
-def matrix_units() -> Iterator[None]:
-    """Have products and convolutions of float32 numbers run on them, in TF32."""
-    matmul = torch.backends.cuda.matmul
-    before, matmul.allow_tf32 = matmul.allow_tf32, True
-    try:
-        with tf32(True):
-            yield
-    finally:
-        matmul.allow_tf32 = before
-
-
 class GpuFrontEnd(nn.Module):
     """FrontEnd, in float32, with channels last: pointwise convolutions are matrix products."""
 
@@ -112,7 +99,7 @@ class GpuFrontEnd(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
         x = kernels.first_conv(features.contiguous(), self.first.weight.flatten(1), self.first.bias)
-        with matrix_units():
+        with tf32(True, torch.backends.cudnn, torch.backends.cuda.matmul):
             for conv in self.later:
                 made = F.conv2d(x.permute(0, 3, 1, 2), conv.weight, None, conv.stride)
                 x = made.permute(0, 2, 3, 1).contiguous()  # as it is, mostly
@@ -160,7 +147,7 @@ class GpuLayer(nn.Module):
         self.middle_scale, self.scale = layer.bypass_mid.bypass_scale, layer.bypass.bypass_scale
         self.norm = GpuBiasNorm(layer.norm)
         self.middle_shift = _pass_on([self.first, *self.before])
-        self.shift = _pass_on(self.behind)
+        self.shift = _pass_on([*self.behind])
 
     def forward(self, x0: Tensor, valid: Tensor) -> Tensor:
         x0 = x0.contiguous()  # if stacks differ in width, it is a part of a wider one
@@ -187,16 +174,15 @@ def _rows(x: Tensor) -> Tensor:
     return x.view(-1, x.shape[-1])
 
 
-def _pass_on(parts: Iterable[nn.Module]) -> Tensor:
+def _pass_on(parts: Sequence[nn.Module]) -> Tensor:
     """Add each part's last bias to the first biases of those behind, as these see it; returns the
     sum of all, which is lacking at the end."""
-    lacking = 0.0
+    lacking = torch.zeros_like(parts[0].out_proj.bias, dtype=torch.float32)
     for part in parts:
         first, last = part.in_proj, part.out_proj
-        if isinstance(lacking, Tensor):
-            more = (first.weight.float() @ lacking).to(first.bias.dtype)
-            first.bias = nn.Parameter(first.bias + more, requires_grad=False)
-        lacking = lacking + last.bias.float()
+        more = (first.weight.float() @ lacking).to(first.bias.dtype)
+        first.bias = nn.Parameter(first.bias + more, requires_grad=False)
+        lacking += last.bias.float()
     return lacking
 
 

@@ -1,8 +1,8 @@
 """The encoder's depthwise convolutions, its first one, and the two pointwise ones of its front end
 with what stands between them.
 
-PyTorch's depthwise convolution for a GPU takes three times as long. Knows nothing of layers: see
-packed_gpu.py.
+PyTorch's depthwise convolution over time takes a GPU five times as long. Knows nothing of layers:
+see packed_gpu.py.
 """
 
 import math
@@ -14,8 +14,7 @@ from torch import Tensor
 
 from clsp.kernels.elementwise import BLOCK, over, place, swoosh_of
 
-# What one program does, and by how many warps: found by trial on an H200, each within a tenth of
-# the others tried.
+# What one program does, and by how many warps: by trial on an H200, all but SMALL_POINTWISE.
 DEPTHWISE, DEPTHWISE_WARPS = (16, 128), 2  # frames, channels; 32 frames take long to compile
 SQUARE, SQUARE_WARPS = (64, 32, 64), 4  # frames, bins, channels
 # Rows, of the hidden layer. The larger needs 160 KiB of shared memory, which an A100, H100 or H200

@@ -43,9 +43,8 @@ def small_model() -> Embedder:
     config = CLSPConfig(
         text_config={**text, "intermediate_size": 16, "vocab_size": 10}, text_encoder_dim=16,
         encoder_dim=[40, 56, 48], feedforward_dim=48, num_heads=2, query_head_dim=8,
-        value_head_dim=12,
-        num_encoder_layers=1, cnn_module_kernel=[5, 5, 7], downsampling_factor=[1, 2, 4],
-        frontend_channels=[4, 8, 16], joint_dim=24, feature_dim=80,
+        value_head_dim=12, num_encoder_layers=1, cnn_module_kernel=[5, 5, 7],
+        downsampling_factor=[1, 2, 4], frontend_channels=[4, 8, 16], joint_dim=24, feature_dim=80,
     )  # fmt: skip
     model = Embedder(config).eval().requires_grad_(False)
     for parameter in model.parameters():  # biases, norms and scales too
@@ -119,7 +118,6 @@ def test_with_one_they_are_there_and_doctor_says_so(caplog) -> None:
 def test_swoosh_over_all_that_it_may_meet(right: bool, wanted) -> None:
     x = torch.cat([torch.linspace(-200, 200, 4_001), torch.tensor([1e4, -1e4])]).to(DEVICE)
     torch.testing.assert_close(kernels.swoosh_(x.clone(), right), wanted(x), atol=1e-5, rtol=1e-6)
-    # Under 4e-6 where the function is nearly flat: bfloat16 has steps of 4e-3 there.
     near = torch.linspace(-8, 12, 2_001, device=DEVICE)
     torch.testing.assert_close(
         kernels.swoosh_(near.clone(), right), wanted(near), atol=1e-6, rtol=0
@@ -152,12 +150,11 @@ def test_attention_of_clips_that_registers_hold_and_of_longer_ones(monkeypatch, 
     assert float(found[..., ~valid[0]].abs().max()) == 0.0
 
 
-@pytest.mark.parametrize("capability", [80, 90], ids=["A100", "H100 and H200"])
+@pytest.mark.parametrize("capability", [80, 89, 90], ids=["A100", "RTX 4090", "H100"])
 def test_all_kernels_compile_for_a_gpu_that_is_not_here(capability: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.compile_kernels", str(capability)],
         env={**os.environ, "TRITON_INTERPRET": "0"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2_000:]
-    made = {line.split()[0] for line in done.stdout.splitlines()}
-    assert len(made) == len(kernels.__all__)
+    assert len(set(done.stdout.split())) == len(kernels.__all__)
