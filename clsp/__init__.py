@@ -6,7 +6,8 @@
 
 `load` gives an `Embedder`; a `CLSPModel` is one that is a transformers model too.
 
-Importing this package costs milliseconds: torch and transformers load with the first name used.
+Importing this package costs milliseconds: torch loads with the first name used, transformers with
+`CLSPModel` and `CLSPConfig` alone.
 It also lets `transformers.AutoModel.from_pretrained(folder)` and `AutoConfig` find these classes
 without `trust_remote_code`, whichever of the two packages is imported first.
 """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from clsp.errors import CheckpointMismatch, InputError, ModelNotFound
 
 if TYPE_CHECKING:
-    from clsp.config import CLSPConfig
+    from clsp.architecture import Architecture
     from clsp.embedder import Embedder
 
 ASSETS = Path(__file__).parent / "assets"
@@ -145,13 +145,13 @@ def _require_dtype(dtype: Any, precision: str | None) -> None:
         )
 
 
-def own_tokenizer(config: "CLSPConfig") -> Path | None:
+def own_tokenizer(config: "Architecture") -> Path | None:
     """The folder the model came from, where a tokenizer lies beside the weights."""
     folder = Path(config._name_or_path)
     return folder if config._name_or_path and (folder / TOKENIZER).is_file() else None
 
 
-def load_tokenizer(config: "CLSPConfig") -> Any:
+def load_tokenizer(config: "Architecture") -> Any:
     """The tokenizer beside the weights, else RoBERTa's at its pinned revision from the hub.
 
     Raises ModelNotFound when neither is at hand, CheckpointMismatch for one that cannot be read.
@@ -161,7 +161,7 @@ def load_tokenizer(config: "CLSPConfig") -> Any:
     if folder := own_tokenizer(config):
         with _whole(folder):
             return PreTrainedTokenizerFast.from_pretrained(folder)
-    vocab = config.text_config.vocab_size  # type: ignore[union-attr]
+    vocab = config.text_config.vocab_size
     if vocab != TOKENIZER_VOCAB:
         raise ModelNotFound(
             f"no tokenizer.json in {config._name_or_path or 'the model'}, and its vocabulary of "

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clsp.architecture import Architecture
 from clsp.checkpoint import WEIGHTS, own_tokenizer, read_tokenizer
-from clsp.config import CLSPConfig
 from clsp.errors import InputError, ModelNotFound
 from clsp.features import fbank, pad_features
 from clsp.frontend import FrontEnd, valid_frames
@@ -44,7 +44,7 @@ class Head(nn.Module):
 class DualEncoder(nn.Module):
     """The published parameters, from features and token ids to embeddings."""
 
-    def __init__(self, config: CLSPConfig) -> None:
+    def __init__(self, config: Architecture) -> None:
         super().__init__()
         joint = config.joint_dim
         self.encoder_embed = FrontEnd(config)
@@ -104,9 +104,9 @@ class Embedder(nn.Module):
 
     had_tokenizer = False  # whether one lay beside the weights when they were read
 
-    def __init__(self, config: CLSPConfig) -> None:
+    def __init__(self, config: Architecture) -> None:
         super().__init__()
-        self.config: Any = config  # a CLSPConfig, whose text_config is one by now
+        self.config: Any = config  # of a CLSPModel, a CLSPConfig
         self.precision: str | None = None  # as clsp.load was asked for one
         self.model = DualEncoder(config)
 
@@ -117,8 +117,7 @@ class Embedder(nn.Module):
         Raises CheckpointMismatch for any missing, unexpected or misshapen tensor, or a config that
         is none; SafetensorError or OSError for a file that cannot be read.
         """
-        config = CLSPConfig.from_pretrained(folder, local_files_only=True)
-        config._name_or_path = str(folder)  # where its tokenizer lies
+        config = Architecture.read(folder)
         with bare():
             made = cls(config)
         fill(made.model, folder / WEIGHTS, PREFIX, dtype)
@@ -259,9 +258,8 @@ class Embedder(nn.Module):
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.save_tokenizer(folder)
-        self.config.architectures = ["CLSPModel"]
-        self.config.dtype = str(self.dtype).removeprefix("torch.")  # and not what was read
-        self.config.save_pretrained(folder)
+        dtype = str(self.dtype).removeprefix("torch.")  # and not what was read
+        self.config.write(folder, architectures=["CLSPModel"], dtype=dtype)
         write(self.model, folder / WEIGHTS, PREFIX)
         share(folder)
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clsp.config import CLSPConfig
+from clsp.architecture import Architecture
 
 
 def swoosh_l(x: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class ConvNeXt(nn.Module):
 class FrontEnd(nn.Module):
     """Features (n, frames, bins) at 100 Hz to (n, (frames - 7) // 2, encoder_dim[0]) at 50 Hz."""
 
-    def __init__(self, config: CLSPConfig) -> None:
+    def __init__(self, config: Architecture) -> None:
         super().__init__()
         first, second, third = config.frontend_channels
         # Indices follow the checkpoint; the gaps are training-time layers without weights.

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
+from clsp.architecture import Architecture
 from clsp.checkpoint import own_tokenizer
 from clsp.config import CLSPConfig
 from clsp.embedder import PREFIX, DualEncoder, Embedder
@@ -26,7 +27,10 @@ class CLSPModel(Embedder, PreTrainedModel):
     base_model_prefix = PREFIX.rstrip(".")
     main_input_name = "audio"
 
-    def __init__(self, config: CLSPConfig) -> None:
+    def __init__(self, config: Architecture) -> None:
+        if not isinstance(config, CLSPConfig):  # of a model that `clsp.load` gave
+            name, config = config._name_or_path, CLSPConfig(**config.to_dict())
+            config._name_or_path = name
         PreTrainedModel.__init__(self, config)
         self.precision = None
         self.model = DualEncoder(config)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clsp.config import CLSPConfig
+from clsp.architecture import Architecture
 from clsp.frontend import BiasNorm, swoosh_l, swoosh_r, valid_frames
 
 MASKED_SCORE = -1000.0  # replaces the attention score of a padded key
@@ -172,7 +172,7 @@ def plus(made: Tensor, x: Tensor) -> Tensor:
 
 
 class Layer(nn.Module):
-    def __init__(self, config: CLSPConfig, stack: int) -> None:
+    def __init__(self, config: Architecture, stack: int) -> None:
         super().__init__()
         dim = config.encoder_dim[stack]
         ff, kernel = config.feedforward_dim[stack], config.cnn_module_kernel[stack]
@@ -231,7 +231,7 @@ class Downsample(nn.Module):
 class Stack(nn.Module):
     """Zipformer layers at one frame rate; parameter names follow the checkpoint."""
 
-    def __init__(self, config: CLSPConfig, stack: int) -> None:
+    def __init__(self, config: Architecture, stack: int) -> None:
         super().__init__()
         self.factor = config.downsampling_factor[stack]
         self.dim = config.encoder_dim[stack]
@@ -267,7 +267,7 @@ class Zipformer(nn.Module):
 
     frames_multiple = 1  # of which T must be one, for packed_gpu.py
 
-    def __init__(self, config: CLSPConfig) -> None:
+    def __init__(self, config: Architecture) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(
             Stack(config, i) for i in range(len(config.downsampling_factor))

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clsp.architecture import Architecture
 from clsp.checkpoint import ASSETS, load
-from clsp.config import CLSPConfig
 from clsp.embedder import Embedder
 from clsp.training.checkpoints import flush
 
@@ -33,10 +33,8 @@ def start(init: str, seed: int = 0) -> Embedder:
         return load(init)
     torch.manual_seed(seed)
     if init == "xlarge-config":
-        return Embedder(CLSPConfig.xlarge())
-    config = CLSPConfig.from_pretrained(ASSETS / "tiny")
-    config._name_or_path = str(ASSETS / "tiny")  # where its tokenizer lies
-    return Embedder(config)
+        return Embedder(Architecture.xlarge())
+    return Embedder(Architecture.read(ASSETS / "tiny"))
 
 
 def standardise(model: Embedder, features: Iterable[Tensor]) -> None:

@@ -26,7 +26,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from clsp.config import CLSPConfig
+from clsp.architecture import Architecture
 from clsp.embedder import Embedder
 from clsp.training import captions, losses, phases
 from clsp.training.dataset import Clips, load
@@ -142,7 +142,7 @@ def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
     print(f"seed {seed}: {len(clips)} clips to learn from, {len(dev)} dev clips", flush=True)
     tokenizer = make_tokenizer(seed)
     encode, words = encoder_of(tokenizer), unrelated_words()
-    model = Embedder(CLSPConfig.tiny(text_config={"vocab_size": tokenizer.get_vocab_size()}))
+    model = Embedder(Architecture.tiny(text_config={"vocab_size": tokenizer.get_vocab_size()}))
     save_tokenizer(tokenizer, run)
     model.config._name_or_path = str(run)  # where the model finds its tokenizer
     sample = clips.frames[0][:100_000].astype(np.float32)

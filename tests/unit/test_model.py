@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 import clsp
 from clsp import CLSPConfig, CLSPModel
+from clsp.architecture import Architecture
 from clsp.errors import CheckpointMismatch, InputError
 from clsp.features import MIN_SAMPLES, fbank
 from clsp.zipformer import merge_channels, positional_table, relative_to_absolute
@@ -441,6 +442,27 @@ def test_numbers_that_nothing_can_be_computed_with_are_refused(name, value, told
         CLSPConfig.tiny(**{name: value})
 
 
+@pytest.mark.parametrize("load", [clsp.load, CLSPModel.from_pretrained])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"encoder_dim": 24.5}, {"feature_dim": float("nan")}, {"logit_scale_init": -1},
+        {"projection_dropout": "0.1"}, {"text_config": {"layer_norm_eps": None}},
+        {"text_config": {"pad_token_id": 320}}, {"text_config": {"vocab_size": 320.5}},
+        {"text_config": {"hidden_dropout_prob": True}}, {"text_config": ["vocab_size"]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_file_with_other_than_numbers_is_a_mismatch(tmp_path: Path, told: dict, load) -> None:
+    config = golden_config("uneven")
+    if isinstance(text := told.get("text_config"), dict):
+        told = {"text_config": config["text_config"] | text}
+    (tmp_path / "config.json").write_text(json.dumps(config | told))
+    (tmp_path / "model.safetensors").symlink_to(GOLDEN / "uneven" / "model.safetensors")
+    with pytest.raises(CheckpointMismatch, match=r"config"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("value", ["24,wide,48,32", None])
 def test_a_value_that_is_no_number_is_a_mismatch_naming_its_key(value: object) -> None:
     with pytest.raises(CheckpointMismatch, match="encoder_dim"):
@@ -460,6 +482,23 @@ def test_a_saved_model_comes_back_the_same(tmp_path: Path, tiny: CLSPModel) -> N
     assert model.config.encoder_dim == tiny.config.encoder_dim
     for ours, theirs in zip(found, expected, strict=True):  # equal weights, other alignment
         same(ours, theirs, atol=BATCH_ATOL)
+
+
+def test_what_a_configuration_says_is_kept_whoever_saves_it(tmp_path: Path) -> None:
+    said = golden_config("uneven") | {"causal": False, "warmup": "1,2,3"}
+    said["text_config"] |= {"made_up": [1], "initializer_range": 0.03}
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    (tmp_path / "model.safetensors").symlink_to(GOLDEN / "uneven" / "model.safetensors")
+    model = clsp.load(tmp_path)
+    model.save_pretrained(tmp_path / "ours")
+    CLSPModel.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "transformers")
+    CLSPModel(model.config).save_pretrained(tmp_path / "made")
+    read = [Architecture.read(tmp_path / name) for name in (".", "ours", "transformers", "made")]
+    assert all(one == read[0] for one in read)  # but for what is no field
+    for name in ("ours", "transformers"):
+        written = json.loads((tmp_path / name / "config.json").read_text())
+        assert (written["warmup"], written["text_config"]["made_up"]) == ("1,2,3", [1])
+        assert (written["model_type"], written["architectures"]) == ("clsp", ["CLSPModel"])
 
 
 def test_the_published_way_to_load_works_with_one_changed_import(tiny: CLSPModel) -> None:

@@ -120,8 +120,8 @@ def test_a_module_made_bare_has_shapes_and_no_values():
     assert {name: tensor.shape for name, tensor in made.state_dict().items()} == shapes
 
 
-def test_to_load_and_use_a_model_imports_no_model_of_transformers_and_no_compiler():
-    slow = ["transformers.modeling_utils", "transformers.models.roberta", "torch._dynamo", "sympy"]
+def test_to_load_and_use_a_model_imports_no_transformers_and_no_compiler():
+    slow = ["transformers", "torch._dynamo", "sympy"]
     code = (
         "import clsp, sys, torch\n"
         "model = clsp.load('tiny', precision='float32')\n"
