@@ -49,7 +49,7 @@ def summary(report: Mapping[str, Any], lake: Lake) -> str:
 
 def label_shares(lake: Lake, archive: str) -> dict[str, dict[str, int]]:
     """Segments of the archive by attribute and label (`unsure`: none), most frequent first."""
-    with connect(lake) as db:
+    with connect(lake, of=("labels_long",)) as db:
         rows = arrow(db, SHARES, archive).to_pylist()
     found: dict[str, dict[str, int]] = {}
     for row in rows:

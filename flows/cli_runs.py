@@ -53,7 +53,7 @@ def status(lake: LakeOption, json: JsonOption = False) -> None:
     from pipelines.query import arrow, connect
 
     tables = Lake(lake)
-    with connect(tables) as db:
+    with connect(tables, of=("runs", "recordings", "speech")) as db:
 
         def rows(query: str) -> list[dict[str, Any]]:
             return arrow(db, query).to_pylist()

@@ -71,7 +71,7 @@ def _lake(root: str) -> str:
     from pipelines.query import connect
 
     lake = Lake(root)
-    with connect(lake) as db:
+    with connect(lake, of=("recordings", "speech")) as db:
         recordings, segments = db.execute(
             "SELECT (SELECT count(*) FROM recordings), (SELECT count(*) FROM speech)"
         ).fetchone() or (0, 0)

@@ -90,7 +90,7 @@ def _audio_s(lake: Lake, planned: Plan) -> tuple[float | None, str | None]:
             size[_ending(entry.uri)] += entry.size_bytes
     if not size:
         return 0.0, None
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("recordings",)) as db:
         held = arrow(
             db,
             """SELECT archive = ? AS own, lower(regexp_extract(uri, '\\.[^./]*$')) AS ending,
@@ -117,7 +117,7 @@ def _ending(uri: str) -> str:
 
 def _seconds_per_audio_second(lake: Lake, model_key: str) -> tuple[float | None, str | None]:
     """Of the last ten runs with this model that read audio: start-up and listing are in it."""
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("runs",)) as db:
         [found] = arrow(
             db,
             """SELECT sum(epoch(committed_at) - epoch(started_at)) / sum(audio_s) AS per_s FROM

@@ -35,7 +35,7 @@ def gone(lake: Lake, job: Job, uris: Sequence[str], listed_at: datetime) -> Iter
     for number, start in enumerate(range(0, len(uris), RECORDINGS_PER_CHUNK)):
         began, chunk_id = datetime.now(UTC), f"{job.run_id}-gone-{number:05d}"
         wanted = uris[start : start + RECORDINGS_PER_CHUNK]
-        with connect(lake, whole=False) as db:
+        with connect(lake, of=("recordings",)) as db:
             db.register("wanted", pa.table({"uri": pa.array(wanted, pa.string())}))
             rows = arrow(
                 db,
@@ -104,7 +104,7 @@ class Adopter:
     def _stored(self, wanted: set[str]) -> tuple[dict[str, dict[str, Any]], pa.Table]:
         """The latest row of each content, and embeddings of segments without labels."""
         key = (self.job.policy.key, self.job.model_key)
-        with connect(self.lake, whole=False) as db:
+        with connect(self.lake, of=("history", "segments", "embeddings", "labels")) as db:
             db.register("wanted", pa.table({"content_hash": pa.array(sorted(wanted), pa.string())}))
             rows = arrow(
                 db,

@@ -44,7 +44,7 @@ def runs(lake: Lake, limit: int | None = None, now: datetime | None = None) -> l
     """Runs that committed anything, latest first. `state`: finished, running or stopped; of one
     that is running, `left_s`, where it is known how much was planned."""
     now = now or datetime.now(UTC)
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("runs",)) as db:
         rows = arrow(db, f"{RUNS} ORDER BY seq DESC LIMIT ?", 2**62 if limit is None else limit)
     return [_judged(row, now) for row in rows.to_pylist()]
 
@@ -57,7 +57,7 @@ def run_of(lake: Lake, run_id: str) -> dict[str, Any]:
     found = [row for row in runs(lake) if row["run_id"] == run_id]
     if not found:
         raise QueryError(f"no run {run_id!r} has committed anything: see `clsp runs`")
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("runs", "history")) as db:
         chunks = arrow(
             db,
             """SELECT chunk_id, started_at, committed_at, files, tagged, failed,

@@ -237,7 +237,7 @@ def _contents(lake: Lake, job: Job, entries: Iterable[FileEntry]) -> tuple[froze
     untold = any(is_remote(entry.path) and not entry.size_bytes for entry in files)
     sizes = pa.table({"size_bytes": pa.array(sorted({e.size_bytes for e in files}), pa.int64())})
     under = {"policy": job.policy.key, "model": job.model_key, "limits": job.limits.key}
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("history",)) as db:
         db.register("wanted", sizes)
         found = arrow(
             db,

@@ -8,9 +8,10 @@ Knows nothing of how rows came to be.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ RUNS_TEXT = ("query", "json_execute_serialized_sql")
 # UHUGEINT, the upper half), or no format of ours has one.
 LOST = ("bignum", "bit", "interval", "time with time zone", "uhugeint", "union", "variant")
 TIMES = ("date", "time")
+TYPES: dict[pa.Schema, list[tuple[str, str]]] = {}  # of columns, as DuckDB has told them
 
 
 @contextmanager
@@ -65,40 +67,82 @@ def connect(
     at: datetime | None = None,
     spill: Path | None = None,
     memory_limit: str | None = None,
-    whole: bool = True,
+    of: Iterable[str] = views.NEEDS,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that sees the lake as it is now, or was (`at`, with its time zone), and no other
     file on this machine, but a folder to put into what is over the memory limit (as DuckDB writes
-    it). But for `whole`, without the views that only people's queries ask for.
+    it). `of`: the views that will be asked for, all unless told: each takes milliseconds to make.
 
     Raises LakeError where a file of the tables is missing or damaged: here, or at its user's hands.
     """
-    # The ledger first, as it is written last: of a chunk that it names, every row is there.
-    names = sorted(schemas.TABLES, key=lambda name: name != "runs")
-    stored = {name: lake.stored(name) for name in names}
-    ready = lake.ready() if at is None else None
-    files = [*(paths for paths, _ in stored.values()), ready.files if ready else []]
-    with _damage_told(lake, files), database() as db:
-        db.execute("CREATE SCHEMA stored; CREATE SCHEMA empty")
-        for name, schema in schemas.TABLES.items():
-            _raw_view(db, name, *stored[name], schema)
-        if ready:  # whose files have the same columns: to tell them takes longer than to look
-            source = f"read_parquet([{_quoted(ready.files)}])"
-            db.execute(f"CREATE VIEW {views.READY} AS SELECT *, {views.ROW} FROM {source}")
-        views.create(db, at, ready.seq if ready else None, whole)
-        if spill:
-            db.execute(f"SET temp_directory = {views.text(str(spill))}")
-        if memory_limit:
-            db.execute(f"SET memory_limit = {views.text(memory_limit)}")
-        db.execute(f"SET allowed_directories = [{views.text(f'{lake.root}/')}]")
-        db.execute("SET enable_external_access = false")
-        db.execute("SET python_enable_replacements = false")  # no variable of ours is a table
-        db.execute("SET lock_configuration = true")
-        yield db
+    with database() as db:
+        tables = _Tables(lake, db)
+        with _damage_told(lake, tables.files):
+            db.execute("CREATE SCHEMA stored")
+            views.create(db, tables, at, of)
+            if spill:
+                db.execute(f"SET temp_directory = {views.text(str(spill))}")
+            if memory_limit:
+                db.execute(f"SET memory_limit = {views.text(memory_limit)}")
+            db.execute(f"SET allowed_directories = [{views.text(f'{lake.root}/')}]")
+            db.execute("SET enable_external_access = false")
+            db.execute("SET python_enable_replacements = false")  # no variable of ours is a table
+            db.execute("SET lock_configuration = true")
+            yield db
+
+
+class _Tables:
+    """A lake's tables as DuckDB's views of their files; `files` are those that it was told of."""
+
+    def __init__(self, lake: Lake, db: duckdb.DuckDBPyConnection) -> None:
+        self.lake, self.db, self.files = lake, db, list[str]()
+        self.stored = cache(lake.stored)
+
+    def columns(self, name: str) -> list[str]:
+        return self._schema(name).names
+
+    def make(self, name: str) -> None:
+        """`stored.NAME`: all of a table's rows, of committed chunks and of those cut off half-way.
+
+        Rows from before a column was thought of lack it: it is NULL there. DuckDB is told the
+        columns, so that it need not open every file to find them.
+        """
+        files, _ = self.stored(name)
+        types = self._types(self._schema(name))
+        if files:
+            self.files += files
+            columns = ", ".join(
+                f"{column}: {{name: {column}, type: {views.text(type_)}, default_value: NULL}}"
+                for column, type_ in ((views.text(name), type_) for name, type_ in types)
+            )
+            source = f"FROM read_parquet([{_quoted(files)}], schema = MAP {{{columns}}})"
+        else:
+            columns = ", ".join(f"NULL::{type_} AS {_name(column)}" for column, type_ in types)
+            source = f"SELECT {columns} WHERE false"
+        self.db.execute(f"CREATE VIEW stored.{name} AS {source}")
+
+    def make_ready(self) -> int | None:
+        if (ready := self.lake.ready()) is None:
+            return None
+        self.files += ready.files
+        # Whose files have the same columns: to tell them takes longer than to look.
+        source = f"read_parquet([{_quoted(ready.files)}])"
+        self.db.execute(f"CREATE VIEW {views.READY} AS SELECT *, {views.ROW} FROM {source}")
+        return ready.seq
+
+    def _schema(self, name: str) -> pa.Schema:
+        return pa.unify_schemas([self.stored(name)[1], schemas.TABLES[name]])
+
+    def _types(self, schema: pa.Schema) -> list[tuple[str, str]]:
+        """Names of columns and DuckDB's types for them."""
+        if schema not in TYPES:
+            found = self.db.from_arrow(schema.empty_table()).types
+            TYPES[schema] = list(zip(schema.names, map(str, found), strict=True))
+        return TYPES[schema]
 
 
 @contextmanager
-def _damage_told(lake: Lake, files: list[list[str]]) -> Iterator[None]:
+def _damage_told(lake: Lake, files: list[str]) -> Iterator[None]:
     """Raises LakeError for an error of DuckDB's or Arrow's, or a QueryError made of one, that names
     any of the files, which are the lake's: the SQL is not to blame. Nor is it where the error is
     of no class of DuckDB's, as from within a damaged page, nor where Arrow speaks of Parquet, which
@@ -112,7 +156,7 @@ def _damage_told(lake: Lake, files: list[list[str]]) -> Iterator[None]:
             or (isinstance(error, pa.ArrowInvalid) and "Parquet" in told)
             or (type(error) is OSError and error.errno is None)  # Arrow's, of a page
         )
-        if not unnamed and not any(file in told for paths in files for file in paths):
+        if not unnamed and not any(file in told for file in files):
             raise
         raise LakeError(
             f"a file of the lake {lake.root} is missing or damaged: {told}. Run `clsp verify "
@@ -255,33 +299,6 @@ def _written(sql: str) -> list[str]:
         or (word in RUNS_TEXT and after.startswith("("))
     ]
     return [f"{word.upper()} within it" for word in found]
-
-
-def _raw_view(
-    db: duckdb.DuckDBPyConnection,
-    name: str,
-    files: list[str],
-    stored: pa.Schema,
-    ours: pa.Schema,
-) -> None:
-    """`stored.NAME`: all of a table's rows, of committed chunks and of those cut off half-way.
-
-    Rows from before a column was thought of lack it: it is NULL there. DuckDB is told the columns,
-    so that it need not open every file to find them.
-    """
-    db.register("shape", pa.unify_schemas([stored, ours]).empty_table())
-    types = db.execute("DESCRIBE shape").fetchall()
-    source = f"empty.{name}"
-    if files:
-        columns = ", ".join(
-            f"{column}: {{name: {column}, type: {views.text(type_)}, default_value: NULL}}"
-            for column, type_ in ((views.text(name), type_) for name, type_, *_ in types)
-        )
-        source = f"read_parquet([{_quoted(files)}], schema = MAP {{{columns}}})"
-    else:
-        db.execute(f"CREATE TABLE {source} AS FROM shape")
-    db.execute(f"CREATE VIEW stored.{name} AS FROM {source}")
-    db.unregister("shape")
 
 
 def _quoted(files: list[str]) -> str:

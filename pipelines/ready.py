@@ -29,6 +29,7 @@ BATCH_ROWS = 65_536
 FILE_BYTES = 512 << 20
 MEMORY_LIMIT = "2GiB"  # over it, DuckDB puts what it joins into files of its own
 SPILL = ".spill-"
+ASKED = ("runs", "history", *views.JOINED, "speech")
 
 
 def refresh(lake: Lake) -> bool:
@@ -78,7 +79,7 @@ def _joining(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with (
             tempfile.TemporaryDirectory(prefix=SPILL, dir=lake.root) as spill,
-            connect(lake, spill=Path(spill), memory_limit=MEMORY_LIMIT, whole=False) as db,
+            connect(lake, spill=Path(spill), memory_limit=MEMORY_LIMIT, of=ASKED) as db,
         ):
             yield db
     except duckdb.Error as error:

@@ -76,7 +76,7 @@ def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
 
     began, number = datetime.now(UTC), 0
     tables: list[pa.Table] = []
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("history", "segments", "embeddings", "labels")) as db:
         db.register("wanted", _wanted(entries))
         [(seen,)] = db.execute("SELECT max(seq) FROM runs").fetchall()
 
@@ -126,7 +126,7 @@ def _recordings(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> tuple[pa.
     current ones of those of which another run has found something else since."""
     metadata = "CASE WHEN w.listed THEN w.metadata ELSE h.metadata END AS metadata"
     columns = f"h.* EXCLUDE (seq, committed_at) REPLACE ({metadata})"
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("history",)) as db:
         db.register("wanted", _wanted(entries))
         db.execute(f"CREATE TEMP TABLE current AS {CURRENT}", _keys(job))
         rows = db.sql(

@@ -129,7 +129,7 @@ def steps(settings: ReprocessSettings) -> list[Step]:
     require_goal(settings)
     goal = _goal(settings, declared(lake))
     groups: dict[tuple[str, str, str, str, SegmentPolicy], _Group] = defaultdict(_Group)
-    with connect(lake, whole=False) as db:
+    with connect(lake) as db:
         latest, named = latest_runs(db), _named(db)
         for row in _recordings(db, settings.where):
             what, policy = goal.lacking(row)
@@ -298,7 +298,7 @@ def _embedding(
 def seconds_of(lake: Lake, wanted: list[Step]) -> dict[str, float | None]:
     """About how long the steps of each kind take, by what this lake has seen; None where it has
     seen nothing like it."""
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("runs",)) as db:
         speeds = {
             what: db.execute(
                 f"""SELECT sum(epoch(committed_at) - epoch(started_at)) / sum({unit}) FROM

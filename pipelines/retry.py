@@ -51,7 +51,7 @@ def failures(
     """`counts` by archive and kind, and the `rows` themselves, latest first (at most `limit`)."""
     where = "FROM failures WHERE (? OR error_kind IN (SELECT unnest(?))) AND (? OR archive = ?)"
     given = (not kinds, list(kinds), archive is None, archive and archive_id(archive))
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("failures",)) as db:
         counts = arrow(
             db,
             f"""SELECT archive, error_kind, count(*) AS files {where}
@@ -108,7 +108,7 @@ def retries(
     """
     if source is not None:
         archive = source
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("recordings",)) as db:
         rows = arrow(
             db,
             """SELECT f.archive, coalesce(l.options_json->>'kind', 'folder') AS kind,

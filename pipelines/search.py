@@ -40,7 +40,7 @@ def lake_model(lake: Lake, name: str | None = None, precision: str | None = None
     """
     import clsp
 
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("runs", "recordings", "speech")) as db:
         keys = _keys(lake, db, precision)
         name = name or _place(db, keys[0])
     model = clsp.load(name)  # for its text alone: always in float32
@@ -80,7 +80,7 @@ def search(
         raise SettingsError(f"k={k}, text={text!r}: expected k of at least 1 and some text")
     with torch.inference_mode():
         query = model.embed_text([text])[0].float().cpu().numpy()
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("runs", "recordings", "speech")) as db:
         key = _key_of(model, _keys(lake, db, precision))
         most = max(CANDIDATES, 4 * k)
         while True:

@@ -55,7 +55,7 @@ class Standing:
         self.job, self.settings = job, settings
         self.kind = kind_of(settings.source, settings.kind)
         self.kinds = kinds_like(self.kind)
-        with connect(lake, whole=False) as db:
+        with connect(lake, of=("recordings",)) as db:
             rows = arrow(
                 db,
                 """SELECT r.uri, r.version, r.state, r.error_kind, r.limits, r.segments_policy,

@@ -261,7 +261,7 @@ def _counted(plan: Plan, recordings: pa.Table) -> pa.Table:
 
 def _kinds(lake: Lake, run_id: str, state: str) -> dict[str, int]:
     """By error_kind, what the run read of that state."""
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("history",)) as db:
         return dict(
             db.execute(
                 """SELECT error_kind, count(*) FROM history WHERE run_id = ? AND state = ?

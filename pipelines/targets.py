@@ -61,7 +61,7 @@ def _latest(lake: Lake) -> tuple[Target, datetime | None]:
     """With when it was declared."""
     if not lake.exists("targets"):  # every run asks: most lakes have none
         return Target(), None
-    with connect(lake, whole=False) as db:
+    with connect(lake, of=("targets",)) as db:
         [row] = arrow(
             db,
             """SELECT taxonomy_yaml AS taxonomy, model, segments, channels, precision, declared_at

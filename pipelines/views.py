@@ -5,6 +5,7 @@ files.
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
 import duckdb
 
@@ -18,81 +19,134 @@ SPAN = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_k
 READY = f"stored.{schemas.READY}"
 ROW = "file_row_number"  # DuckDB's name for a row's place in its file, of READY
 
+# What there is to ask, in an order in which it can be made, and what each is made of: `stored.NAME`
+# is a table's rows. Every one but three goes by the ledger as well.
+JOINED = ("recordings", "segments", "labels")
+NEEDS = {
+    "runs": ("stored.runs",),
+    "segments": ("stored.segments",),
+    "embeddings": ("stored.embeddings",),
+    "labels": ("stored.labels",),
+    "evaluations": ("stored.evaluations",),
+    "targets": ("stored.targets",),
+    "history": ("stored.recordings",),
+    "recordings": ("history",),
+    "failures": ("recordings",),
+    "warnings": ("recordings",),
+    "watches": ("stored.watches",),
+    "watch_checks": ("stored.watch_checks",),
+    "speech": JOINED,  # where it has no copy
+    "speech_by": JOINED,
+    "labels_long": ("speech",),
+    "styles_long": ("speech",),
+    "label_drift": ("segments", "labels_long"),
+}
+
+
+class Tables(Protocol):
+    """A lake's tables, of which only those are opened that are asked for."""
+
+    def columns(self, name: str) -> list[str]:
+        """Names of a table's columns."""
+
+    def make(self, name: str) -> None:
+        """Make `stored.NAME`: all of its rows."""
+
+    def make_ready(self) -> int | None:
+        """Make READY, where there is a copy of `speech`; returns the commit that it is as of."""
+
 
 def create(
     db: duckdb.DuckDBPyConnection,
+    tables: Tables,
     at: datetime | None,
-    ready: int | None = None,
-    whole: bool = True,
+    wanted: Iterable[str] = NEEDS,
 ) -> None:
-    """All views, over `stored.NAME`, as of now or a time. `ready`: the commit as of which
-    `stored.speech` is; it is dropped where it is not the newest, or has other columns. But for
-    `whole`, those that only people's queries ask for are left out: half of the work."""
+    """These views and what they are made of, as of now or a time. `speech` is read from its copy
+    where that is as of the newest commit and has its columns: then it is made of nothing else."""
 
     def then(column: str) -> str:
         return f"{column} <= {text(at.isoformat())}::TIMESTAMPTZ" if at else "true"
 
-    # Rows are never changed: those of then are those that were written up to then. All views but
-    # three go by the ledger's.
+    # Rows are never changed: those of then are those that were written up to then. The ledger
+    # first, as it is written last: of a chunk that it names, every row is there.
+    tables.make("runs")
     db.execute(f"CREATE VIEW runs AS SELECT * FROM stored.runs WHERE {then('committed_at')}")
     # What each view asks of the ledger, read once: it may lie in a thousand files.
     db.execute(
         """CREATE TABLE stored.ledger AS
            SELECT chunk_id, kind, seq, committed_at FROM runs ORDER BY seq"""
     )
-    selected = {"labels": _label_columns(_columns(db, "stored.labels"))}
-    for name in ("segments", "embeddings", "labels"):
-        db.execute(
-            f"""CREATE VIEW {name} AS SELECT {selected.get(name, "*")} FROM stored.{name}
-                WHERE chunk_id IN (SELECT chunk_id FROM stored.ledger WHERE kind = 'chunk')"""
-        )
-    db.execute(
-        """CREATE VIEW evaluations AS SELECT * FROM stored.evaluations
-           WHERE chunk_id IN (SELECT chunk_id FROM stored.ledger WHERE kind = 'evaluation')"""
-    )
-    db.execute(f"CREATE VIEW targets AS FROM stored.targets WHERE {then('declared_at')}")
-    db.execute(
-        """CREATE VIEW history AS SELECT r.*, l.seq, l.committed_at FROM stored.recordings r
-           JOIN stored.ledger l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'"""
-    )
-    db.execute(
-        """CREATE VIEW recordings AS SELECT * EXCLUDE (seq, committed_at) FROM history
-           QUALIFY row_number() OVER (PARTITION BY archive, uri ORDER BY seq DESC) = 1"""
-    )
-    db.execute(
-        """CREATE VIEW failures AS
-           SELECT archive, uri, error_kind, error_message, size_bytes, content_hash, processed_at,
-                  attempts
-           FROM recordings WHERE state = 'failed'"""
-    )
-    db.execute(
-        """CREATE VIEW warnings AS
-           SELECT archive, uri, error_kind, error_message, duration_s, content_hash, processed_at
-           FROM recordings WHERE state = 'tagged' AND error_kind IS NOT NULL"""
-    )
-    db.execute(
-        f"""CREATE VIEW watches AS SELECT * EXCLUDE (state) FROM stored.watches
-           WHERE {then("changed_at")}
-           QUALIFY row_number() OVER (PARTITION BY watch ORDER BY revision DESC) = 1
-               AND state = 'set'"""
-    )
-    db.execute(f"CREATE VIEW watch_checks AS FROM stored.watch_checks WHERE {then('checked_at')}")
-    taxonomy = _taxonomy(db)
-    columns = _names(taxonomy)
-    if ready is not None and (
-        ready != newest(db) or _columns(db, READY) != [schemas.AS_OF, *columns, ROW]
-    ):
-        db.execute(f"DROP VIEW {READY}")
-        ready = None
+    told = _label_columns(tables.columns("labels"))
+    taxonomy = [name for name in told if name not in schemas.LABELS.names]
+    asked = _with_needs(wanted, {})
+    ready = "speech" in asked and at is None and _is_newest(db, tables, taxonomy)
+    asked = _with_needs(wanted, {"speech": ()} if ready else {})
+    for name in asked:
+        if name.startswith("stored.") and name != "stored.runs":
+            tables.make(name.removeprefix("stored."))
+    of_chunks = "WHERE chunk_id IN (SELECT chunk_id FROM stored.ledger WHERE kind = 'chunk')"
     of_copy = f"SELECT * EXCLUDE ({schemas.AS_OF}, {ROW}) FROM {READY}"
-    db.execute(f"CREATE VIEW speech AS {_speech(taxonomy) if ready is None else of_copy}")
-    if not whole:
-        return
-    db.execute(
-        f"CREATE MACRO speech_by(key) AS TABLE {_labelled(taxonomy)} AND l.taxonomy_key = key"
-    )
-    _long_views(db, taxonomy, ready is not None)
-    db.execute(label_drift(_attributes(taxonomy)))
+    views = {
+        "segments": f"FROM stored.segments {of_chunks}",
+        "embeddings": f"FROM stored.embeddings {of_chunks}",
+        "labels": f"SELECT {', '.join(told.values())} FROM stored.labels {of_chunks}",
+        "evaluations": """FROM stored.evaluations
+            WHERE chunk_id IN (SELECT chunk_id FROM stored.ledger WHERE kind = 'evaluation')""",
+        "targets": f"FROM stored.targets WHERE {then('declared_at')}",
+        "history": """SELECT r.*, l.seq, l.committed_at FROM stored.recordings r
+            JOIN stored.ledger l ON l.chunk_id = r.chunk_id AND l.kind = 'chunk'""",
+        "recordings": """SELECT * EXCLUDE (seq, committed_at) FROM history
+            QUALIFY row_number() OVER (PARTITION BY archive, uri ORDER BY seq DESC) = 1""",
+        "failures": """SELECT archive, uri, error_kind, error_message, size_bytes, content_hash,
+                   processed_at, attempts
+            FROM recordings WHERE state = 'failed'""",
+        "warnings": """SELECT archive, uri, error_kind, error_message, duration_s, content_hash,
+                   processed_at
+            FROM recordings WHERE state = 'tagged' AND error_kind IS NOT NULL""",
+        "watches": f"""SELECT * EXCLUDE (state) FROM stored.watches WHERE {then("changed_at")}
+            QUALIFY row_number() OVER (PARTITION BY watch ORDER BY revision DESC) = 1
+                AND state = 'set'""",
+        "watch_checks": f"FROM stored.watch_checks WHERE {then('checked_at')}",
+        "speech": of_copy if ready else _speech(taxonomy),
+        "labels_long": _labels_long(taxonomy, ready),
+        "styles_long": _styles_long(taxonomy, ready),
+    }
+    macros = {
+        "speech_by": f"""CREATE MACRO speech_by(key) AS TABLE
+            {_labelled(taxonomy)} AND l.taxonomy_key = key""",
+        "label_drift": label_drift(_attributes(taxonomy)),
+    }
+    for name in asked:
+        if name in views:
+            db.execute(f"CREATE VIEW {name} AS {views[name]}")
+        elif name in macros:
+            db.execute(macros[name])
+
+
+def _with_needs(wanted: Iterable[str], instead: dict[str, tuple[str, ...]]) -> list[str]:
+    """Views and tables that these are made of, and they, each after its own."""
+    found: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        for need in instead.get(name, NEEDS.get(name, ())):
+            add(need)
+        found[name] = None
+
+    for name in wanted:
+        add(name)
+    return list(found)
+
+
+def _is_newest(db: duckdb.DuckDBPyConnection, tables: Tables, taxonomy: list[str]) -> bool:
+    """Whether READY is there now: the copy of `speech`, where that is as of the newest commit."""
+    seq = tables.make_ready()
+    if seq is None:
+        return False
+    found = seq == newest(db) and _columns(db, READY) == [schemas.AS_OF, *_names(taxonomy), ROW]
+    if not found:
+        db.execute(f"DROP VIEW {READY}")
+    return found
 
 
 def newest(db: duckdb.DuckDBPyConnection) -> int | None:
@@ -160,10 +214,8 @@ def _labelled(taxonomy: list[str]) -> str:
         WHERE r.state = 'tagged'"""
 
 
-def _long_views(db: duckdb.DuckDBPyConnection, taxonomy: list[str], ready: bool) -> None:
-    _long(
-        db,
-        "labels_long",
+def _labels_long(taxonomy: list[str], ready: bool) -> str:
+    return _long(
         {
             c: {"label": c, "p": f"{c}_p", "margin": f"{c}_margin", "unsure": f"{c} IS NULL",
                 "best": f"coalesce({c}, {c}{BEST_SUFFIX})"}
@@ -174,9 +226,10 @@ def _long_views(db: duckdb.DuckDBPyConnection, taxonomy: list[str], ready: bool)
         "p",
         ready,
     )  # fmt: skip
-    _long(
-        db,
-        "styles_long",
+
+
+def _styles_long(taxonomy: list[str], ready: bool) -> str:
+    return _long(
         {c.removeprefix("style_"): {"similarity": c} for c in taxonomy if c.startswith("style_")},
         {"style": "VARCHAR", "similarity": "FLOAT"},
         "similarity",
@@ -185,15 +238,11 @@ def _long_views(db: duckdb.DuckDBPyConnection, taxonomy: list[str], ready: bool)
 
 
 def _long(
-    db: duckdb.DuckDBPyConnection,
-    view: str,
-    parts: dict[str, dict[str, str]],
-    types: dict[str, str],
-    present: str,
-    ready: bool,
-) -> None:
-    """A view of speech with a row for each segment and part, where column `present` has a value;
-    `parts` tell the columns of each, after its name. Where speech is a join, it is made once."""
+    parts: dict[str, dict[str, str]], types: dict[str, str], present: str, ready: bool
+) -> str:
+    """SQL of a view of speech with a row for each segment and part, where column `present` has a
+    value; `parts` tell the columns of each, after its name. Where speech is a join, it is made
+    once."""
     name, *columns = types
     empty = ", ".join(f"NULL::{kind} AS {column}" for column, kind in types.items())
     selects = [f"SELECT {SPAN}, {empty} FROM speech WHERE false"]
@@ -217,7 +266,7 @@ def _long(
                       CROSS JOIN (VALUES {rows}) AS part({name}))
                 WHERE {present} IS NOT NULL"""
         )
-    db.execute(f"CREATE VIEW {view} AS {' UNION ALL '.join(selects)}")
+    return " UNION ALL ".join(selects)
 
 
 def _attributes(columns: list[str]) -> list[str]:
@@ -229,17 +278,23 @@ def _attributes(columns: list[str]) -> list[str]:
     ]
 
 
-def _label_columns(stored: list[str]) -> str:
-    """What `labels` selects: all that is stored. NAME_best is NAME in rows from before there was
-    one, and stands after NAME_margin."""
+def _label_columns(stored: list[str]) -> dict[str, str]:
+    """What `labels` selects, by its names: all that is stored. NAME_best is NAME in rows from
+    before there was one, and stands after NAME_margin."""
     attributes = _attributes(stored)
     best = {c: f"{c}{BEST_SUFFIX}" for c in attributes}
     best = {c: name for c, name in best.items() if name not in attributes}  # once a free name
-    parts = [c for c in stored if c not in best.values()]
-    for c, name in best.items():
-        value = f"coalesce({name}, {c})" if name in stored else c
-        parts.insert(parts.index(f"{c}_margin") + 1, f"{value} AS {name}")
-    return ", ".join(parts)
+    parts = {}
+    of_margin = {f"{c}_margin": c for c in best}
+    for name in stored:
+        if name in best.values():
+            continue
+        parts[name] = name
+        if name in of_margin:
+            c = of_margin[name]
+            value = f"coalesce({best[c]}, {c})" if best[c] in stored else c
+            parts[best[c]] = f"{value} AS {best[c]}"
+    return parts
 
 
 def _columns(db: duckdb.DuckDBPyConnection, view: str) -> list[str]:

@@ -149,7 +149,7 @@ def watches(lake: Lake, names: Collection[str] = ()) -> list[Watch]:
     if not lake.exists("watches"):
         found = []
     else:
-        with connect(lake) as db:
+        with connect(lake, of=("watches",)) as db:
             rows = arrow(db, "FROM watches ORDER BY watch").to_pylist()
         found = [Watch(row.pop("watch"), **row) for row in rows]
     missing = set(names) - {watch.name for watch in found}
@@ -200,7 +200,7 @@ def check(
 
 def last_checks(lake: Lake) -> dict[str, dict[str, Any]]:
     """By name, of each watch as it is now: when it was last checked, and what was found."""
-    with connect(lake) as db:
+    with connect(lake, of=("watches", "watch_checks")) as db:
         rows = arrow(
             db,
             """SELECT watch, checked_at, value, fires, error FROM watch_checks
@@ -251,7 +251,7 @@ def _due(db: duckdb.DuckDBPyConnection, watch: Watch, now: datetime) -> bool:
 
 
 def _write(lake: Lake, state: str, **row: Any) -> None:
-    with connect(lake) as db:
+    with connect(lake, of=("watches",)) as db:
         [(newest,)] = db.execute("SELECT coalesce(max(revision), 0) FROM stored.watches").fetchall()
     row |= {"revision": newest + 1, "state": state, "changed_at": datetime.now(UTC)}
     lake.append("watches", pa.Table.from_pylist([row], schemas.WATCHES))

@@ -275,7 +275,7 @@ def test_a_lake_from_before_is_read_as_if_it_had_been_made_today(
 def test_an_attribute_that_has_anothers_best_name_keeps_its_own_labels():
     """Such taxonomies are refused now; a lake from before may hold one."""
     stored = [f"{name}{suffix}" for name in ("a", "a_best") for suffix in ("", "_p", "_margin")]
-    assert _label_columns(["segment_id", *stored]).split(", ") == [
+    assert list(_label_columns(["segment_id", *stored]).values()) == [
         *("segment_id", *stored),
         "a_best AS a_best_best",
     ]
