@@ -41,6 +41,8 @@ VIEWS = {
     "targets": "what the recordings shall be tagged with, each time that was declared",
 }
 
+# What the ledger counts of tables: a table that is not there although it does is lost.
+LEDGERED = {"recordings": "files", "segments": "segments", "labels": "segments"}
 WRITES = ("copy", "insert", "update", "delete", "merge")
 RUNS_TEXT = ("query", "json_execute_serialized_sql")
 # Types, by how DuckDB's names of them begin. Arrow has none for these, or loses something (of
@@ -117,9 +119,19 @@ class _Tables:
             )
             source = f"FROM read_parquet([{_quoted(files)}], schema = MAP {{{columns}}})"
         else:
+            if name in LEDGERED and not self.lake.exists(name):
+                self._require_empty(name)
             columns = ", ".join(f"NULL::{type_} AS {_name(column)}" for column, type_ in types)
             source = f"SELECT {columns} WHERE false"
         self.db.execute(f"CREATE VIEW stored.{name} AS {source}")
+
+    def _require_empty(self, name: str) -> None:
+        """Raises LakeError where the ledger counts rows of a table that is not there."""
+        if count := ledgered(self.db, name):
+            raise LakeError(
+                f"the lake {self.lake.root} has no table `{name}`, and its ledger counts {count} "
+                f"{LEDGERED[name]}: expected the folder `{name}`, whole. Put it back from a backup"
+            )
 
     def make_ready(self) -> int | None:
         if (ready := self.lake.ready()) is None:
@@ -139,6 +151,13 @@ class _Tables:
             found = self.db.from_arrow(schema.empty_table()).types
             TYPES[schema] = list(zip(schema.names, map(str, found), strict=True))
         return TYPES[schema]
+
+
+def ledgered(db: duckdb.DuckDBPyConnection, name: str) -> int:
+    """What the ledger counts of a table of LEDGERED."""
+    counted = f"SELECT coalesce(sum({LEDGERED[name]}), 0)::BIGINT FROM runs WHERE kind = 'chunk'"
+    [(count,)] = db.execute(counted).fetchall()
+    return int(count)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pipelines import schemas, vectors, views
 from pipelines.errors import LakeError
 from pipelines.lake import KEYS, Lake
-from pipelines.query import connect
+from pipelines.query import LEDGERED, connect, ledgered
 
 EXAMPLES = 3
 
@@ -51,6 +51,12 @@ def verify(lake: Lake, deep: bool = False) -> list[Finding]:
     Raises LakeError where a table's log cannot be read.
     """
     found = list(_files(lake, deep))
+    try:
+        with connect(lake, of=("runs",)) as db:
+            found += _lost(lake, db)
+    except (duckdb.Error, LakeError):
+        if not any(finding.count for finding in found):
+            raise
     if any(finding.count and finding.harmful for finding in found):
         return found
     try:
@@ -98,6 +104,13 @@ def _files(lake: Lake, deep: bool) -> Iterator[Finding]:
         known = {row["path"] for row in logged} | _of_earlier_versions(folder)
         strays = [path for path in there if path not in known]
         yield _finding("no file that the log does not name", name, strays, LEFT_OVER, harmful=False)
+
+
+def _lost(lake: Lake, db: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    for name, of in LEDGERED.items():
+        count = 0 if lake.exists(name) else ledgered(db, name)
+        wrong = [f"the ledger counts {count} {of}"] if count else []
+        yield _finding("it is there, where the ledger counts its rows", name, wrong, RESTORE)
 
 
 def _of_earlier_versions(folder: Path) -> set[str]:

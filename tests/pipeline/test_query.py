@@ -1,6 +1,7 @@
 """SQL and search over a lake, and what they must not do."""
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from pipelines.planning import plan
 from pipelines.query import VIEWS, run
 from pipelines.search import lake_model, search
 from pipelines.settings import TagSettings
+from pipelines.verify import verify
 
 NOTHING = {"evaluations", "targets", "watches", "watch_checks"}  # is in a lake just tagged
 
@@ -113,6 +115,19 @@ def test_search_finds_what_comparing_everything_finds(lake, tiny):
     assert search(lake, tiny, text, k=1000).num_rows == table.num_rows
 
 
+@pytest.mark.parametrize("table", ["recordings", "segments", "labels"])
+def test_a_lake_without_one_of_its_tables_is_no_empty_lake(sample_lake, tmp_path, table):
+    shutil.copytree(sample_lake, tmp_path / "lake")
+    shutil.rmtree(tmp_path / "lake" / table)
+    lost = Lake(tmp_path / "lake")
+    with pytest.raises(LakeError, match=f"no table `{table}`.*backup"):
+        run(lost, "SELECT count(*) FROM speech")
+    with pytest.raises(LakeError, match=f"no table `{table}`"):
+        search(lost, lake_model(Lake(sample_lake)), "a woman")
+    [found] = [one for one in verify(lost) if one.count and one.harmful]
+    assert (found.table, found.check) == (table, "it is there, where the ledger counts its rows")
+
+
 def test_search_refuses_nonsense_and_another_model(lake, tiny):
     with pytest.raises(SettingsError):
         search(lake, tiny, " ", k=3)
@@ -146,7 +161,7 @@ LEDGER = {
 @pytest.mark.parametrize("name", ["with space", "quo'te", "Gespräch", "a,b;c=d#e&f(g)h~i"])
 def test_a_lake_may_lie_in_a_folder_of_any_usual_name(tmp_path, name):
     for chunk in ("one", "two"):
-        Lake(tmp_path / name, create=True).commit({}, {**LEDGER, "chunk_id": chunk})
+        Lake(tmp_path / name, create=True).commit({}, {**LEDGER, "chunk_id": chunk, "files": 0})
     table = run(Lake(tmp_path / name), "SELECT chunk_id, seq FROM runs ORDER BY seq")
     assert table.to_pylist() == [{"chunk_id": "one", "seq": 1}, {"chunk_id": "two", "seq": 2}]
     assert Lake(tmp_path / name).size_bytes() > 0
