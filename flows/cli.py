@@ -135,8 +135,8 @@ def tag(
     chunk_files: Annotated[
         int | None,
         typer.Option(
-            help="Most files committed together. Default: 256; 4096 with --device cuda, or where "
-            "Ray's workers take --worker-gpus."
+            help="Most files committed together. Default: 256; 4096 with --device cuda, with auto "
+            "where this machine shows an NVIDIA GPU, or where Ray's workers take --worker-gpus."
         ),
     ] = None,
     chunk_mib: Annotated[

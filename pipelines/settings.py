@@ -1,7 +1,9 @@
 """One frozen settings object for a tagging run, read once; its docstring is the usage table."""
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from clsp.checkpoint import PRECISIONS
 from pipelines.audio_info import CHANNELS, Limits
@@ -13,6 +15,7 @@ LIMITS = Limits()
 PLACES = ("source", "lake", "out")  # settings that are paths, or URLs
 CHUNK, GPU_CHUNK = (256, 256), (4096, 2048)  # most files and MiB, where nobody says
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+DEVICES = Path("/dev")
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class TagSettings:
     | batch_s        | seconds of audio in one batch, padding included               | by device  |
     | decode_threads | threads that decode, in each worker                           | 2          |
     | chunk_files    | most files committed together; on a GPU, which embeds them as | 256; 4,096 |
-    |                | one window sorted by length, more where `device` is `cuda`, or |           |
-    |                | Ray's workers take `worker_gpus`                              |            |
+    |                | one window sorted by length, more: where `device` is `cuda`,  |            |
+    |                | or `auto` and this machine shows an NVIDIA GPU, or Ray's       |            |
+    |                | workers take `worker_gpus`                                    |            |
     | chunk_mib      | most MiB of files committed together; the same                | 256; 2,048 |
     | max_duration_s | seconds of audio in one file                                  | 24 hours   |
     | max_bytes      | of one file                                                   | 4 GiB      |
@@ -111,12 +115,20 @@ class TagSettings:
 
     @property
     def chunk_size(self) -> tuple[int, int]:
-        """Most files and bytes committed together. `auto` does not say whether there will be a GPU:
-        workers may have other devices than whoever plans."""
-        takes_gpus = self.executor == "ray" and self.worker_gpus and self.device != "cpu"
-        on_gpu = takes_gpus or self.device.startswith("cuda")
+        """Most files and bytes committed together. Ray's workers may have other devices than who
+        plans: with `auto` they have those that they were given."""
+        on_gpu = self.device.startswith("cuda")
+        if self.device == "auto":
+            on_gpu = bool(self.worker_gpus) if self.executor == "ray" else shows_gpu()
         files, mib = GPU_CHUNK if on_gpu else CHUNK
         return self.chunk_files or files, (self.chunk_mib or mib) << 20
+
+
+def shows_gpu() -> bool:
+    """Whether this machine shows an NVIDIA GPU to this process. Not as sure as torch, whose import
+    takes a second: no more than how work is cut may hang on it."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+    return not hidden and any(DEVICES.glob("nvidia[0-9]*"))
 
 
 def check_given(name: str, value: str | None) -> None:

@@ -170,6 +170,7 @@ def test_copies_share_their_segments_within_a_chunk_and_across(archive, tmp_path
         ({"device": "cuda:1"}, 4096, 2048),
         ({"executor": "ray", "worker_gpus": 0.5}, 4096, 2048),
         ({"executor": "ray", "worker_gpus": 0.5, "device": "cpu"}, 256, 256),  # takes none
+        ({"executor": "ray"}, 256, 256),
         ({"worker_gpus": 0.5}, 256, 256),  # nor does this process
         ({"device": "cuda", "chunk_files": 9}, 9, 2048),
         ({"chunk_mib": 1}, 256, 1),
@@ -181,6 +182,31 @@ def test_chunks_are_larger_where_the_run_is_surely_on_a_gpu(tmp_path, given, fil
     work = ReprocessSettings(str(tmp_path / "lake"), **given)
     shared = {name: getattr(work, name) for name in HOW}
     assert TagSettings("archive", "lake", **shared).chunk_size == (files, mib << 20)
+
+
+@pytest.mark.parametrize(
+    ("given", "hidden", "files"),
+    [
+        ({}, None, 4096),
+        ({"executor": "process"}, None, 4096),
+        ({"executor": "ray"}, None, 256),  # whose workers may be elsewhere
+        ({"device": "cpu"}, None, 256),
+        ({}, "", 256),
+        ({}, "-1", 256),
+        ({}, "0", 4096),
+    ],
+)
+def test_chunks_are_larger_where_this_machine_shows_a_gpu(
+    tmp_path, monkeypatch, given, hidden, files
+):
+    monkeypatch.setattr("pipelines.settings.DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    (tmp_path / "nvidiactl").touch()
+    assert settings(tmp_path, tmp_path, **given).chunk_size[0] == 256
+    (tmp_path / "nvidia0").touch()
+    assert settings(tmp_path, tmp_path, **given).chunk_size[0] == files
 
 
 def test_new_prompts_never_touch_audio_again(archive, tmp_path, monkeypatch):
