@@ -6,7 +6,7 @@ Rebuild on Debian or Ubuntu, from the repository's root:
     .venv/bin/python tests/data/make_sample_archive.py
 
 The same versions give the same bytes: flite 2.2, espeak-ng 1.51, soundfile 0.14, av 18.1.
-Prints each clip's format and length, which tests/unit/test_audio.py holds.
+Prints each clip's format and length, which tests/unit/audio_files.py holds.
 
 Licences. The sentences are our own. Voices `slt` and `rms` are flite's CMU ARCTIC voices (Carnegie
 Mellon University, BSD-like: free to use, change and distribute, with notice; derived from the

@@ -8,7 +8,7 @@ import clsp
 from clsp import style
 from clsp.embedder import Embedder
 from clsp.errors import InputError
-from tests.unit.test_model import GOLDEN, noise
+from tests.unit.golden_models import GOLDEN, noise
 
 # ---- number formats -------------------------------------------------------------------------
 

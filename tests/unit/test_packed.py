@@ -12,7 +12,7 @@ from pipelines.audio import open_recording
 from pipelines.audio_info import Limits
 from pipelines.samples import to_16k
 from pipelines.segments import SegmentPolicy, cut
-from tests.unit.test_model import CLIPS, GOLDEN, GOLDEN_ATOL, MODELS, golden, noise
+from tests.unit.golden_models import CLIPS, GOLDEN, GOLDEN_ATOL, MODELS, golden, noise
 
 # The largest error in float32 of the golden vectors; the least cosine to float32 otherwise.
 LEAST_COSINE = {"bfloat16": 0.999, "int8": 0.999}
