@@ -27,6 +27,7 @@ FLAT_ROWS = 65_536  # 64 MiB of embeddings in half precision
 # How far a cosine in half precision may be off: the query and the sum are each rounded to 11 bits
 # (2**-11 of at most 1 each), the terms are added in single precision. Twice that, to be safe.
 HALF_ERROR = 2**-9
+LISTED = ("runs", "recordings", "speech")  # what every search asks
 CANDIDATES = 1_000  # at least; each is then looked for in `speech`
 
 
@@ -40,7 +41,7 @@ def lake_model(lake: Lake, name: str | None = None, precision: str | None = None
     """
     import clsp
 
-    with connect(lake, of=("runs", "recordings", "speech")) as db:
+    with connect(lake, of=LISTED) as db:
         keys = _keys(lake, db, precision)
         name = name or _place(db, keys[0])
     model = clsp.load(name)  # for its text alone: always in float32
@@ -80,7 +81,7 @@ def search(
         raise SettingsError(f"k={k}, text={text!r}: expected k of at least 1 and some text")
     with torch.inference_mode():
         query = model.embed_text([text])[0].float().cpu().numpy()
-    with connect(lake, of=("runs", "recordings", "speech")) as db:
+    with connect(lake, of=(*LISTED, "embeddings")) as db:
         key = _key_of(model, _keys(lake, db, precision))
         most = max(CANDIDATES, 4 * k)
         while True:

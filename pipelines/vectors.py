@@ -96,7 +96,7 @@ def refresh(lake: Lake, make: bool = True, wait_s: float | None = None) -> None:
     with (
         lake.locked(LOCK, wait_s),
         lake_errors(lake.root / FOLDER),
-        connect(lake, of=("recordings",)) as db,
+        connect(lake, of=("recordings", "embeddings")) as db,
     ):
         rows = db.execute("SELECT DISTINCT model_key FROM recordings WHERE state = 'tagged'")
         for (key,) in rows.fetchall():

@@ -95,7 +95,9 @@ def test_what_ffmpeg_reads_comes_out_as_it_went_in(
 
 @pytest.mark.skipif(not REAL_SPEECH.exists(), reason="the real speech is not in the repository")
 def test_real_speech_is_read_like_soundfile_reads_it() -> None:
-    for path in sorted(REAL_SPEECH.glob("*.wav")):
+    paths = sorted(REAL_SPEECH.glob("*.wav"))
+    assert paths
+    for path in paths:
         expected, rate = soundfile.read(path, dtype="float32")
         info, samples = read(path)
         assert (info.sample_rate, info.channels) == (rate, 1)

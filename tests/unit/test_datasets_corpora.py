@@ -44,10 +44,19 @@ def test_every_ravdess_name_says_what_it_was_made_from(
     assert name.gender == ("female" if actor % 2 == 0 else "male")
 
 
-@given(st.one_of(st.text(), st.from_regex(r"[0-9-]{15,25}", fullmatch=True)))
+MOST_CODES = (3, 2, 8, 2, 2, 2, 24)  # of modality, channel, emotion, ..., actor; all from 1
+
+
+@given(st.tuples(*(st.integers(0, most + 1) for most in MOST_CODES)))
+def test_a_ravdess_name_is_one_whose_every_code_there_is(codes: tuple[int, ...]) -> None:
+    there_is = all(1 <= code <= most for code, most in zip(codes, MOST_CODES, strict=True))
+    stem = "-".join(f"{code:02}" for code in codes)
+    assert (ravdess.parse(stem) is not None) == there_is
+
+
+@given(st.one_of(st.text(), st.from_regex(r"[0-9-]{15,19}|[0-9-]{21,25}", fullmatch=True)))
 def test_any_other_text_is_no_ravdess_name(stem: str) -> None:
-    if (name := ravdess.parse(stem)) is not None:
-        assert len(stem) == 20 and stem.isascii() and 1 <= name.actor <= 24
+    assert ravdess.parse(stem) is None
 
 
 def test_ravdess_emotions_are_the_prompts_classes() -> None:
