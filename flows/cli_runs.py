@@ -19,7 +19,8 @@ def runs(
     json: JsonOption = False,
 ) -> None:
     """Runs, latest first: how far, how fast, files by state. A run is seen from its first committed
-    chunk on; one that has not ended is `running` until it is silent for too long, then `stopped`.
+    chunk on. `stopped` is one that ended early; one that was killed is `running` until it has been
+    silent for too long.
     """
     from flows.console import out, print_json, print_rows
     from pipelines.lake import Lake

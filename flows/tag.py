@@ -73,16 +73,17 @@ def carry_out(planned: tagging.Plan, on_file: OnFile) -> dict[str, Any]:
     lake, began = Lake(planned.settings.lake, create=True), time.monotonic()
     shown = create_progress_artifact(0.0, key="progress", description=planned.job.run_id)
     chunks: list[tagging.ChunkReport] = []
-    for result in tagging.results(planned, on_file):
-        # quote: Prefect would otherwise search every table for futures.
-        chunks.append(commit(result.chunk.chunk_id, quote(lake), quote(planned), quote(result)))
-        percent, text = artifacts.progress(
-            planned.ledger_files,
-            sum(chunk.files for chunk in chunks),
-            sum(chunk.audio_s for chunk in chunks),
-            time.monotonic() - began,
-        )
-        update_progress_artifact(shown, percent, f"{planned.job.run_id}: {text}")
+    with tagging.told_if_stopped(lake, planned, chunks):
+        for result in tagging.results(planned, on_file):
+            # quote: Prefect would otherwise search every table for futures.
+            chunks.append(commit(result.chunk.chunk_id, quote(lake), quote(planned), quote(result)))
+            percent, text = artifacts.progress(
+                planned.ledger_files,
+                sum(chunk.files for chunk in chunks),
+                sum(chunk.audio_s for chunk in chunks),
+                time.monotonic() - began,
+            )
+            update_progress_artifact(shown, percent, f"{planned.job.run_id}: {text}")
     return report(quote(lake), quote(planned), chunks).as_dict()
 
 

@@ -152,7 +152,13 @@ class Lake:
         folder = self.root / table  # as text from here on: of a thousand files Path takes longer
         return sorted(f"{folder}/{row['path']}" for row in rows)
 
-    def commit(self, tables: dict[str, pa.Table], ledger: dict[str, Any], since: int = 0) -> None:
+    def commit(
+        self,
+        tables: dict[str, pa.Table],
+        ledger: dict[str, Any],
+        since: int = 0,
+        wait_s: float | None = None,
+    ) -> None:
         """Write a chunk's rows, then its ledger row, while nobody else commits. Rows that another
         committed chunk already holds, such as a copy's segments, are left out: keys stay unique.
 
@@ -162,7 +168,7 @@ class Lake:
         """
         from pipelines.contents import Contents, missing
 
-        with self.locked():
+        with self.locked(wait_s=wait_s):
             faults.reach("commit.locked")
             self._require_new(tables, ledger["chunk_id"])
             keyed = [name for name in tables if name in KEYS and tables[name].num_rows]

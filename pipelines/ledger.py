@@ -1,8 +1,8 @@
 """What the ledger says of runs: how far each is, how fast, how long it will take.
 
-A run stands here from its first committed chunk on. Whether one that has not ended still goes on,
-no table can know: it is taken to have stopped when nothing came for much longer than its chunks
-take. Knows nothing of processes or terminals.
+A run stands here from its first committed chunk on. One that ended early says so, where it could.
+Whether one that says nothing still goes on, no table can know: it is taken to have stopped when
+nothing came for much longer than its chunks take. Knows nothing of processes or terminals.
 """
 
 from datetime import UTC, datetime
@@ -16,10 +16,10 @@ SILENT_S = 900.0  # a run without a commit for so long, and for SILENT_CHUNKS of
 SILENT_CHUNKS = 5
 
 RUNS = """
-    WITH l AS (FROM runs WHERE kind IN ('chunk', 'run')),
+    WITH l AS (FROM runs WHERE kind IN ('chunk', 'run', 'stopped')),
     told AS (
         SELECT run_id, max(archive) AS archive, max(model_key) AS model_key,
-               bool_or(kind = 'run') AS finished,
+               bool_or(kind = 'run') AS finished, bool_or(kind = 'stopped') AS stopped,
                min(started_at) AS started_at, max(committed_at) AS last_commit,
                count(*) FILTER (kind = 'chunk') AS chunks,
                coalesce(sum(files) FILTER (kind = 'chunk'), 0)::BIGINT AS files,
@@ -34,7 +34,7 @@ RUNS = """
                epoch(max(committed_at) - min(started_at)) AS seconds,
                max(seq) AS seq
         FROM l GROUP BY run_id)
-    SELECT * EXCLUDE (seq, finished), finished,
+    SELECT * EXCLUDE (seq, finished, stopped), finished, stopped,
            CASE WHEN seconds > 0 THEN audio_s / seconds END AS audio_s_per_s,
            CASE WHEN seconds > 0 THEN files / seconds END AS files_per_s
     FROM told"""
@@ -76,12 +76,14 @@ def run_of(lake: Lake, run_id: str) -> dict[str, Any]:
 
 
 def _judged(row: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """With `state` and `left_s`, in place of `finished`."""
+    """With `state` and `left_s`, in place of `finished` and `stopped`."""
     silent_s = (now - row["last_commit"]).total_seconds()
+    most_s = max(SILENT_S, SILENT_CHUNKS * row["seconds"] / max(1, row["chunks"]))
     row["left_s"] = None
-    if row.pop("finished"):
+    finished, stopped = row.pop("finished"), row.pop("stopped")
+    if finished:
         row["state"] = "finished"
-    elif silent_s > max(SILENT_S, SILENT_CHUNKS * row["seconds"] / max(1, row["chunks"])):
+    elif stopped or silent_s > most_s:
         row["state"] = "stopped"
     else:
         row["state"] = "running"

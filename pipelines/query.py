@@ -31,7 +31,8 @@ VIEWS = {
     "labels_long": "speech, one row per segment and attribute; unsure ones have no label",
     "styles_long": "speech, one row per segment and style",
     "history": "every time a file was processed, or found gone",
-    "runs": "the ledger: one row per committed chunk, one of kind `run` per finished run",
+    "runs": "the ledger: one row per committed chunk, and one when a run ends, of kind `run`, or "
+    "`stopped` if early",
     "segments": "spans and measures that need no model",
     "embeddings": "one row per segment and model, float16 bytes",
     "labels": "one row per segment, model and taxonomy, old taxonomies too",

@@ -143,12 +143,13 @@ WATCH_CHECKS = pa.schema(
     ]
 )
 
-# The ledger: one row per committed chunk or evaluation, and one of kind `run` when a run ends.
+# The ledger: one row per committed chunk or evaluation, and one of kind `run` when a run ends
+# (`stopped`: early).
 RUNS = pa.schema(
     [
         pa.field("run_id", pa.string(), nullable=False),
         pa.field("chunk_id", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # chunk | run | evaluation
+        pa.field("kind", pa.string(), nullable=False),  # chunk | run | stopped | evaluation
         pa.field("seq", pa.int64(), nullable=False),  # order of commits in this lake
         pa.field("started_at", TIME, nullable=False),
         pa.field("committed_at", TIME, nullable=False),

@@ -5,6 +5,7 @@ Knows archives, lakes and executors; knows nothing of Prefect, terminals or how 
 
 import logging
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,8 @@ from pipelines.planning import Plan, plan
 from pipelines.query import connect
 from pipelines.relabel import relabel
 from pipelines.settings import TagSettings
+
+STOPPED_WAIT_S = 3.0  # for the ledger, where a run ends early: less than it is given to end
 
 _log = logging.getLogger(__name__)
 
@@ -129,6 +132,20 @@ def commit(lake: Lake, plan: Plan, result: ChunkResult) -> ChunkReport:
     return report
 
 
+@contextmanager
+def told_if_stopped(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> Iterator[None]:
+    """While open, `chunks` grows by those that are committed. Where the run ends early, by whatever
+    but a kill, its ledger says so: a row of kind `stopped`."""
+    try:
+        yield
+    except BaseException:
+        if chunks:
+            with suppress(LakeError, LakeBusy):  # what ended the run is what counts
+                row = _ledger(plan, f"{plan.job.run_id}-stopped", "stopped", plan.started_at)
+                lake.commit({}, row | _sums(chunks), wait_s=STOPPED_WAIT_S)
+        raise
+
+
 def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
     """Balance the books, write the run's own ledger row, report.
 
@@ -211,8 +228,11 @@ def tag(
 
 def carry_out(planned: Plan, on_file: OnFile = ignore_file) -> RunReport:
     """Process, commit, report."""
-    lake = Lake(planned.settings.lake, create=True)
-    return finish(lake, planned, [commit(lake, planned, r) for r in results(planned, on_file)])
+    lake, chunks = Lake(planned.settings.lake, create=True), list[ChunkReport]()
+    with told_if_stopped(lake, planned, chunks):
+        for result in results(planned, on_file):
+            chunks.append(commit(lake, planned, result))
+    return finish(lake, planned, chunks)
 
 
 # ---- results that need no worker --------------------------------------------------------------
@@ -244,6 +264,15 @@ def _ledger(plan: Plan, chunk_id: str, kind: str, started_at: datetime) -> dict[
         "taxonomy_key": plan.job.taxonomy.key,
         "options_json": plan.options_json,
         "planned_files": plan.ledger_files,
+    }
+
+
+def _sums(chunks: list[ChunkReport]) -> dict[str, Any]:
+    """Of what was committed, for a ledger row."""
+    names = ("files", "tagged", "failed", "gone", "segments", "audio_s")
+    return {name: sum(getattr(c, name) for c in chunks) for name in names} | {
+        "unchanged": 0,
+        "pending": 0,
     }
 
 

@@ -1,16 +1,19 @@
 """`clsp runs` and `clsp status`: what the ledger says of runs, also of one that goes on."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import flows.cli
 from flows.cli import app
+from flows.tag import tag_archive
 from pipelines import ledger, tagging
-from pipelines.errors import QueryError, Stopped
+from pipelines.errors import LakeError, QueryError, Stopped
 from pipelines.lake import Lake
 from pipelines.settings import TagSettings
+from tests.faults.runs import harm
 from tests.flows.commands import clsp, clsp_json
 
 
@@ -73,6 +76,48 @@ def test_how_far_a_run_is_and_how_long_it_will_take(sample_archive, tmp_path):
     [run] = clsp_json("runs", "--lake", lake.root)
     assert (run["state"], run["files"]) == ("finished", files)
     assert clsp_json("status", "--lake", lake.root)["running"] == []
+
+
+def through_prefect(given: TagSettings) -> None:
+    tag_archive(given.source, given.lake, chunk_files=given.chunk_files, include=[*given.include])
+
+
+@pytest.mark.parametrize("through", [tagging.tag, through_prefect])
+@pytest.mark.parametrize("ended_by", [KeyboardInterrupt(), LakeError("the disk is full")])
+def test_a_run_that_ended_early_is_stopped_at_once(
+    sample_archive, tmp_path, monkeypatch, through, ended_by
+):
+    commit = tagging.commit
+
+    def second_time(lake, planned, result):
+        if lake.log("runs"):
+            raise ended_by
+        return commit(lake, planned, result)
+
+    given = TagSettings(
+        str(sample_archive), str(tmp_path / "lake"), chunk_files=2, include=("voicemail/*",)
+    )
+    monkeypatch.setattr(tagging, "commit", second_time)
+    with pytest.raises(type(ended_by)):
+        through(given)
+    [run] = ledger.runs(Lake(given.lake))
+    assert (run["state"], run["files"], run["left_s"]) == ("stopped", 2, None)
+    assert clsp_json("status", "--lake", given.lake)["running"] == []
+    monkeypatch.setattr(tagging, "commit", commit)
+    tagging.tag(given)
+    assert [run["state"] for run in ledger.runs(Lake(given.lake))] == ["finished", "stopped"]
+    assert harm(Path(given.lake)) == []
+
+
+def test_a_run_that_ended_before_its_first_chunk_is_none(sample_archive, tmp_path, monkeypatch):
+    def fails(*_):
+        raise LakeError("the disk is full")
+
+    monkeypatch.setattr(tagging, "commit", fails)
+    lake = tmp_path / "lake"
+    with pytest.raises(LakeError, match="the disk is full"):
+        tagging.tag(TagSettings(str(sample_archive), str(lake), include=("voicemail/*",)))
+    assert not Lake(lake, absent_ok=True).exists("runs")
 
 
 def test_ledgers_from_before_runs_told_their_plan(sample_lake, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import ledger
 from pipelines.lake import Lake
 from pipelines.query import run as ask
 from pipelines.settings import TagSettings
@@ -60,8 +61,10 @@ def test_what_is_in_hand_is_finished_and_the_next_run_goes_on(
     assert "no new chunk is begun; what is in hand has 20 s" in started.said
     assert "of 6 files that were begun 6 are done and committed, 0 were dropped" in started.said
     kinds = ask(Lake(lake), "SELECT kind FROM runs")["kind"].to_pylist()
-    assert kinds == ["chunk", "chunk"]
+    assert kinds == ["chunk", "chunk", "stopped"]
+    assert [row["state"] for row in ledger.runs(Lake(lake))] == ["stopped"]
     runs.finish(replace(given, executor="local"))
+    assert [row["state"] for row in ledger.runs(Lake(lake))] == ["finished", "stopped"]
     assert difference(rows(lake, TABLES), undisturbed) == ({}, {})
     assert harm(lake) == []
 
