@@ -196,12 +196,13 @@ def reprocess(
     reports: list[dict[str, Any]] = []
     kept = Kept()
     if flow:
+        from flows.interrupt import ends_at_once
         from flows.reprocess import listener
         from flows.reprocess import reprocess as as_flow
 
         token = listener.set(reports.append)
         try:
-            with kept.until_later():
+            with kept.until_later(), ends_at_once():
                 as_flow(**given)
         finally:
             listener.reset(token)

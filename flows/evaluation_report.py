@@ -18,10 +18,12 @@ def watched(given: dict[str, Any], lake: str | None, flow: bool, shown: bool) ->
 
         if flow:
             from flows.evaluate import evaluate_model, watcher
+            from flows.interrupt import ends_at_once
 
             token = watcher.set(on_clip)
             try:
-                return evaluate_model(**given, lake=lake)
+                with ends_at_once():
+                    return evaluate_model(**given, lake=lake)
             finally:
                 watcher.reset(token)
         from pipelines.evaluation_run import EvaluationSettings, evaluate, record

@@ -14,11 +14,13 @@ def watched(given: dict[str, Any], flow: bool, shown: bool) -> dict[str, Any]:
 
     def run(on_plan: Callable[[Any], None], on_file: Callable[[float], None]) -> dict[str, Any]:
         if flow:
+            from flows.interrupt import ends_at_once
             from flows.tag import tag_archive, watchers
 
             token = watchers.set((on_plan, on_file))
             try:
-                return tag_archive(**given)
+                with ends_at_once():
+                    return tag_archive(**given)
             finally:
                 watchers.reset(token)
         from pipelines.tagging import tag as tag_now
