@@ -33,7 +33,7 @@ def ends_at_once() -> Iterator[None]:
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         asked.set()
-        settings.client.max_retries = 0
+        settings.client.max_retries = 0  # for good: at exit, Prefect sends what it has logged
         signal.default_int_handler(number, frame)
 
     signal.signal(signal.SIGINT, interrupted)
