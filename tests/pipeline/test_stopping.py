@@ -60,7 +60,7 @@ def test_what_is_in_hand_is_finished_and_the_next_run_goes_on(
     assert started.wait() == 1
     assert "no new chunk is begun; what is in hand has 20 s" in started.said
     assert "of 6 files that were begun 6 are done and committed, 0 were dropped" in started.said
-    kinds = ask(Lake(lake), "SELECT kind FROM runs")["kind"].to_pylist()
+    kinds = ask(Lake(lake), "SELECT kind FROM runs ORDER BY seq")["kind"].to_pylist()
     assert kinds == ["chunk", "chunk", "stopped"]
     assert [row["state"] for row in ledger.runs(Lake(lake))] == ["stopped"]
     runs.finish(replace(given, executor="local"))
