@@ -225,8 +225,8 @@ class Architecture(_Read):
 
     def to_dict(self) -> dict[str, Any]:
         """What a `config.json` says of it, unknown keys of the one that it was read from too."""
-        text = {**_named(self.text_config), "model_type": "roberta"}
-        return {**_named(self), "text_config": text, "model_type": "clsp"}
+        text = {**named(self.text_config), "model_type": "roberta"}
+        return {**named(self), "text_config": text, "model_type": "clsp"}
 
     def write(self, folder: Path, **told: Any) -> None:
         """A `config.json`, with these keys as well."""
@@ -244,8 +244,8 @@ def _made(cls: type, given: Any) -> Any:
     return made
 
 
-def _named(made: Any) -> dict[str, Any]:
-    """What a file says again."""
+def named(made: Any) -> dict[str, Any]:
+    """An architecture's values by their names, and what else its file says."""
     return dict(made._unknown) | {field.name: getattr(made, field.name) for field in fields(made)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from clsp.architecture import Architecture, TextArchitecture
+from clsp.architecture import Architecture, TextArchitecture, named
 from clsp.errors import CheckpointMismatch
 
 
@@ -35,6 +35,8 @@ class CLSPConfig(Architecture, PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         if not isinstance(self.text_config, TextConfig):
             given = self.text_config or {}
+            if isinstance(given, TextArchitecture):
+                given = named(given)
             given = given.to_dict() if isinstance(given, PreTrainedConfig) else dict(given)
             given.pop("model_type", None)
             self.text_config = TextConfig(**given)

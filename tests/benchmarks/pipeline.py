@@ -26,7 +26,7 @@ import soundfile
 import torch
 
 import clsp
-from clsp import CLSPConfig, Embedder
+from clsp import Embedder
 from clsp.checkpoint import PRECISIONS
 from clsp.features import fbank
 from pipelines import query
@@ -144,7 +144,7 @@ def published_size(folder: Path) -> str:
     """A model of the published size with random weights, and the embedded model's text encoder:
     there is no tokenizer here for the published one."""
     tiny = clsp.load("tiny")
-    config = CLSPConfig(
+    config = Architecture(
         text_config=tiny.config.text_config, text_encoder_dim=tiny.config.text_encoder_dim
     )
     model = Embedder(config)

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from transformers import RobertaConfig
 
 import clsp
+from clsp.architecture import TextArchitecture
 from clsp.config import CLSPConfig, TextConfig
 from clsp.embedder import Embedder
 from clsp.errors import CheckpointMismatch
@@ -26,7 +28,7 @@ PADDING = 1
 
 def both() -> tuple[Roberta, nn.Module]:
     """Ours and transformers', of the same random weights, biases and all."""
-    from transformers import RobertaConfig, RobertaModel
+    from transformers import RobertaModel
 
     torch.manual_seed(5)
     ours = Roberta(TextConfig(**SMALL)).eval()
@@ -76,13 +78,10 @@ def test_dropout_is_for_training_alone():
     assert not torch.equal(ours(ids, mask), ours(ids, mask))
 
 
-@pytest.mark.parametrize("given_as", ["a dictionary", "transformers' own"])
+@pytest.mark.parametrize("given_as", [dict, RobertaConfig, TextArchitecture, TextConfig])
 def test_a_text_config_is_taken_however_it_is_written(given_as):
-    from transformers import RobertaConfig
-
     text = {**SMALL, "hidden_dropout_prob": 0.25}
-    asked = text if given_as == "a dictionary" else RobertaConfig(**text)
-    made = CLSPConfig(text_config=asked)
+    made = CLSPConfig(text_config=given_as(**text))
     assert made.text_config.hidden_dropout_prob == 0.25
     assert {name: getattr(made.text_config, name) for name in SMALL} == SMALL
     assert CLSPConfig.from_dict(made.to_dict()).to_dict() == made.to_dict()
