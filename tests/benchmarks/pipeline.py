@@ -27,6 +27,7 @@ import torch
 
 import clsp
 from clsp import Embedder
+from clsp.architecture import Architecture
 from clsp.checkpoint import PRECISIONS
 from clsp.features import fbank
 from pipelines import query
