@@ -216,10 +216,7 @@ class Architecture(_Read):
         try:
             made = _made(cls, json.loads(text))
         except (RecursionError, TypeError, ValueError) as error:
-            raise CheckpointMismatch(
-                f"{FILE} of {folder}: {error}. Expected a JSON object with a CLSP model's numbers; "
-                "download it again"
-            ) from error
+            raise no_config(folder, error) from error
         made._name_or_path = str(folder)
         return made
 
@@ -232,6 +229,14 @@ class Architecture(_Read):
         """A `config.json`, with these keys as well."""
         text = json.dumps({**self.to_dict(), **told}, indent=2, sort_keys=True)
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def no_config(folder: Any, error: Exception) -> CheckpointMismatch:
+    """What to raise for a config.json that is no object of names, or holds other than numbers."""
+    return CheckpointMismatch(
+        f"{FILE} of {folder}: {error}. Expected a JSON object with a CLSP model's numbers; "
+        "download it again"
+    )
 
 
 def _made(cls: type, given: Any) -> Any:

@@ -9,8 +9,7 @@ from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from clsp.architecture import Architecture, TextArchitecture, named
-from clsp.errors import CheckpointMismatch
+from clsp.architecture import Architecture, TextArchitecture, named, no_config
 
 
 class TextConfig(TextArchitecture, PreTrainedConfig):
@@ -50,10 +49,7 @@ class CLSPConfig(Architecture, PreTrainedConfig):
         try:
             return super().from_pretrained(*args, **kwargs)
         except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
-            raise CheckpointMismatch(
-                f"config.json of {args[0] if args else cls.__name__}: {error}. Expected a JSON "
-                "object with a CLSP model's numbers; download it again"
-            ) from error
+            raise no_config(args[0] if args else cls.__name__, error) from error
 
     def to_dict(self) -> dict[str, Any]:
         return dict(PreTrainedConfig.to_dict(self))

@@ -81,7 +81,7 @@ def search(
         raise SettingsError(f"k={k}, text={text!r}: expected k of at least 1 and some text")
     with torch.inference_mode():
         query = model.embed_text([text])[0].float().cpu().numpy()
-    with connect(lake, of=(*LISTED, "embeddings")) as db:
+    with connect(lake, of=(*LISTED, "embeddings")) as db:  # so that damage in their files is told
         key = _key_of(model, _keys(lake, db, precision))
         most = max(CANDIDATES, 4 * k)
         while True:

@@ -189,14 +189,10 @@ def finish(lake: Lake, plan: Plan, chunks: list[ChunkReport]) -> RunReport:
             {},
             {
                 **_ledger(plan, plan.job.run_id, "run", plan.started_at),
+                **_sums(chunks),
                 "files": expected,
-                "tagged": tagged,
-                "failed": failed,
                 "unchanged": plan.unchanged,
                 "pending": plan.pending,
-                "gone": report.gone,
-                "segments": report.segments,
-                "audio_s": report.audio_s,
             },
         )
         faults.reach("run.done")

@@ -51,15 +51,13 @@ def verify(lake: Lake, deep: bool = False) -> list[Finding]:
     Raises LakeError where a table's log cannot be read.
     """
     found = list(_files(lake, deep))
-    try:
-        with connect(lake, of=("runs",)) as db:
-            found += _lost(lake, db)
-    except (duckdb.Error, LakeError):
-        if not any(finding.count for finding in found):
-            raise
     if any(finding.count and finding.harmful for finding in found):
         return found
     try:
+        with connect(lake, of=("runs",)) as db:
+            found += _lost(lake, db)
+        if any(finding.count and finding.harmful for finding in found):
+            return found
         with connect(lake) as db:
             bad = vectors.wrong(lake, db)
             plain = _finding(

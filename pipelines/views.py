@@ -19,8 +19,8 @@ SPAN = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_k
 READY = f"stored.{schemas.READY}"
 ROW = "file_row_number"  # DuckDB's name for a row's place in its file, of READY
 
-# What there is to ask, in an order in which it can be made, and what each is made of: `stored.NAME`
-# is a table's rows. Every one but three goes by the ledger as well.
+# What there is to ask, and what each is made of: `stored.NAME` is a table's rows. Every one but
+# three goes by the ledger as well.
 JOINED = ("recordings", "segments", "labels")
 NEEDS = {
     "runs": ("stored.runs",),
@@ -82,9 +82,6 @@ def create(
     asked = _with_needs(wanted, {})
     ready = "speech" in asked and at is None and _is_newest(db, tables, taxonomy)
     asked = _with_needs(wanted, {"speech": ()} if ready else {})
-    for name in asked:
-        if name.startswith("stored.") and name != "stored.runs":
-            tables.make(name.removeprefix("stored."))
     of_chunks = "WHERE chunk_id IN (SELECT chunk_id FROM stored.ledger WHERE kind = 'chunk')"
     of_copy = f"SELECT * EXCLUDE ({schemas.AS_OF}, {ROW}) FROM {READY}"
     views = {
@@ -122,6 +119,8 @@ def create(
             db.execute(f"CREATE VIEW {name} AS {views[name]}")
         elif name in macros:
             db.execute(macros[name])
+        elif name not in ("runs", "stored.runs"):
+            tables.make(name.removeprefix("stored."))
 
 
 def _with_needs(wanted: Iterable[str], instead: dict[str, tuple[str, ...]]) -> list[str]:
