@@ -93,12 +93,15 @@ class Log:
                   f"{time.monotonic() - self.start:.0f} s", flush=True)  # fmt: skip
 
 
-def start_front_end(model: Embedder, mean: float, deviation: float) -> None:
-    """Begin as if features were standardised: the first convolution absorbs mean and scale.
-
-    With channels last a step takes 14 % less on a CPU (depthwise convolutions, backward).
-    """
+def channels_last(model: Embedder) -> None:
+    """Lay the front end out so that a step takes 14 to 19 % less on a CPU (depthwise convolutions,
+    backward). A model that was read from files is not."""
     model.model.encoder_embed.to(memory_format=torch.channels_last)
+
+
+def start_front_end(model: Embedder, mean: float, deviation: float) -> None:
+    """Begin as if features were standardised: the first convolution absorbs mean and scale."""
+    channels_last(model)
     first = model.model.encoder_embed.conv["0"]
     with torch.no_grad():
         first.weight /= deviation
