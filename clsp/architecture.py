@@ -90,6 +90,11 @@ class TextArchitecture(_Read):
     def __post_init__(self) -> None:
         self.check()
 
+    @property
+    def longest_text(self) -> int:
+        """The most tokens of a text: RoBERTa's positions begin behind that of padding."""
+        return self.max_position_embeddings - self.pad_token_id - 1
+
     def check(self) -> None:
         """Raises CheckpointMismatch."""
         if self.hidden_act != "gelu":
@@ -106,6 +111,11 @@ class TextArchitecture(_Read):
         _require_number(
             "text_config.pad_token_id", self.pad_token_id, 0, self.vocab_size - 1, whole=True
         )
+        if self.longest_text < 1:
+            raise CheckpointMismatch(
+                f"config: text_config.max_position_embeddings {self.max_position_embeddings} with "
+                f"pad_token_id {self.pad_token_id}: expected at least 2 more"
+            )
         if self.hidden_size % self.num_attention_heads:
             raise CheckpointMismatch(
                 f"config: text_config.hidden_size {self.hidden_size} is not a multiple of its "
@@ -164,6 +174,11 @@ class Architecture(_Read):
             setattr(self, name, _per_stack(name, getattr(self, name), 1)[0])
         _require_number("projection_dropout", self.projection_dropout, 0, 1)
         _require_number("logit_scale_init", self.logit_scale_init, 1e-6, 1e6)
+        if self.text_encoder_dim != self.text_config.hidden_size:
+            raise CheckpointMismatch(
+                f"config.json says text_encoder_dim={self.text_encoder_dim}, and "
+                f"text_config.hidden_size={self.text_config.hidden_size}: expected the same"
+            )
         if self.causal:
             raise CheckpointMismatch(
                 "config.json says causal=true; this implementation computes the published, "

@@ -6,7 +6,8 @@ transformers' models (see model.py): this is what a run loads, and it should loa
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,7 @@ from clsp.weights import bare, fill, share, write
 from clsp.zipformer import Zipformer
 
 PREFIX = "model."  # of the published checkpoint's tensors
+MOST_SAMPLE = 32_768.0  # 16-bit samples that were not scaled are far off, but give an answer
 
 
 class Head(nn.Module):
@@ -139,17 +141,22 @@ class Embedder(nn.Module):
         """Padded waveforms (n, samples), 16 kHz mono float in [-1, 1], and their lengths (n,) in
         samples, to L2-normalised embeddings (n, joint_dim).
 
-        Raises InputError for a wrong shape, a clip under 1,360 samples (85 ms), or a model in
-        float16.
+        Raises InputError for a wrong shape, a clip under 1,360 samples (85 ms) or with NaN in it,
+        or a model in float16.
         """
-        if audio.ndim != 2:
-            raise InputError(f"audio of shape {tuple(audio.shape)}: expected (n, samples)")
-        n, samples = audio.shape
-        lengths = [samples] * n if audio_lens is None else [int(length) for length in audio_lens]
-        if len(lengths) != n or not all(0 <= length <= samples for length in lengths):
+        if getattr(audio, "ndim", None) != 2:
+            given = tuple(audio.shape) if hasattr(audio, "shape") else type(audio).__name__
             raise InputError(
-                f"audio_lens {lengths[:8]} for audio of shape {(n, samples)}: expected one length "
-                "per clip, in samples, none longer than the batch"
+                f"audio of shape {given}: expected (n, samples). A list of clips is for embed_audio"
+            )
+        n, samples = audio.shape
+        told = torch.full((n,), samples) if audio_lens is None else torch.as_tensor(audio_lens)
+        whole = not told.is_floating_point() and told.dtype != torch.bool
+        lengths = told.tolist()
+        if told.shape != (n,) or not whole or not all(0 <= one <= samples for one in lengths):
+            raise InputError(
+                f"audio_lens {str(lengths)[:80]} for audio of shape {(n, samples)}: expected one "
+                "length per clip, in whole samples, none longer than the batch"
             )
         return self.embed_audio(
             [clip[:length] for clip, length in zip(audio, lengths, strict=True)]
@@ -158,10 +165,10 @@ class Embedder(nn.Module):
     def embed_audio(self, clips: Sequence[Tensor | np.ndarray]) -> Tensor:
         """Clips (samples,) of any lengths, 16 kHz mono, to embeddings (n, joint_dim), as one batch.
 
-        Raises InputError for a wrong shape, a clip under 1,360 samples (85 ms), or a model in
-        float16.
+        Raises InputError for a wrong shape, a clip under 1,360 samples (85 ms) or with NaN in it,
+        or a model in float16.
         """
-        return self.embed_features([fbank(torch.as_tensor(clip).to(self.device)) for clip in clips])
+        return self.embed_features([fbank(_heard(clip).to(self.device)) for clip in clips])
 
     def embed_features(self, features: Sequence[Tensor]) -> Tensor:
         """Clips of log-mel features (frames, 128) to embeddings (n, joint_dim), as one batch."""
@@ -171,8 +178,10 @@ class Embedder(nn.Module):
 
     def embed_padded(self, batch: Tensor, lengths: Tensor, padded: bool) -> Tensor:
         """What `pad_features` made, on the model's device, to embeddings (n, joint_dim). padded:
-        whether any clip is shorter than the batch."""
-        return self.model.audio_head(self.model.pooled_audio(batch, lengths, padded))
+        whether any clip is shorter than the batch. A model loaded in a `precision` keeps to that
+        under autocast, too."""
+        with torch.autocast(batch.device.type, enabled=False) if self.precision else nullcontext():
+            return self.model.audio_head(self.model.pooled_audio(batch, lengths, padded))
 
     # ---- text -------------------------------------------------------------------------------
 
@@ -180,9 +189,15 @@ class Embedder(nn.Module):
         """Token ids (n, tokens) to L2-normalised embeddings (n, joint_dim).
 
         Without a mask, padding tokens are masked: RoBERTa's answer is wrong when they are not.
+        Raises InputError for a mask of another shape.
         """
         if attention_mask is None:
             attention_mask = (input_ids != self.config.text_config.pad_token_id).long()
+        if attention_mask.shape != input_ids.shape:
+            raise InputError(
+                f"attention_mask of shape {tuple(attention_mask.shape)} for input_ids of "
+                f"{tuple(input_ids.shape)}: expected the same, (n, tokens)"
+            )
         return self.model.text_head(self.model.text_pooled(input_ids, attention_mask))
 
     def embed_text(self, text: Sequence[str]) -> Tensor:
@@ -191,7 +206,8 @@ class Embedder(nn.Module):
         Raises InputError for what is no list of strings in UTF-8, ModelNotFound when the
         tokenizer's files are not at hand, CheckpointMismatch when they are broken.
         """
-        if isinstance(text, str) or not text:
+        listed = isinstance(text, Iterable) and not isinstance(text, (str, bytes, Mapping))
+        if not listed or not (text := list(text)):
             raise InputError(f"text {text!r}: expected a non-empty list of strings")
         return self.get_text_features(*self.tokens(text))
 
@@ -202,7 +218,7 @@ class Embedder(nn.Module):
         given = self.__dict__.get("tokenizer")
         backend = given.backend_tokenizer if given is not None else self._backend
         config = self.config.text_config
-        backend.enable_truncation(config.max_position_embeddings - 2)
+        backend.enable_truncation(config.longest_text)
         backend.enable_padding(pad_id=config.pad_token_id)
         read = backend.encode_batch(list(text))
         ids, mask = ([getattr(one, part) for one in read] for part in ("ids", "attention_mask"))
@@ -211,9 +227,11 @@ class Embedder(nn.Module):
     @cached_property
     def tokenizer(self) -> Any:
         """transformers' own: from beside the weights where it lies there, else RoBERTa's at its
-        pinned revision. Another one may be set in its place."""
+        pinned revision. Another one may be set in its place. Raises ModelNotFound where one lay
+        beside the weights and no longer does."""
         from clsp.checkpoint import load_tokenizer
 
+        self._require_own_tokenizer()
         return load_tokenizer(self.config)
 
     @cached_property
@@ -270,10 +288,14 @@ class Embedder(nn.Module):
         """
         if "tokenizer" in self.__dict__ or own_tokenizer(self.config):
             self.tokenizer.save_pretrained(folder)
-        elif self.had_tokenizer:
+        self._require_own_tokenizer()
+
+    def _require_own_tokenizer(self) -> None:
+        gone = self.had_tokenizer and own_tokenizer(self.config) is None
+        if gone and "tokenizer" not in self.__dict__:
             raise ModelNotFound(
                 f"no tokenizer.json in {self.config._name_or_path}, where it was when the model "
-                "was loaded: put it back, or set model.tokenizer, before the model is saved"
+                "was loaded: put it back, or set model.tokenizer"
             )
 
     def refuse_packed(self) -> None:
@@ -283,6 +305,21 @@ class Embedder(nn.Module):
                 f"a model loaded with precision={self.precision!r} cannot be saved: its weights "
                 "are laid out for this machine. Load it without one"
             )
+
+
+def _heard(clip: Tensor | np.ndarray) -> Tensor:
+    """A clip as a tensor. Raises InputError for one on the CPU (to ask a GPU is to wait for it) in
+    which a sample is NaN, infinite, or beyond what any number format of audio has."""
+    if isinstance(clip, np.ndarray) and clip.dtype.kind == "f":
+        clip = np.array(clip, np.float32)  # whatever its strides, byte order, and who may write it
+    heard = torch.as_tensor(clip)
+    if heard.numel() and heard.is_floating_point() and not heard.is_cuda:
+        low, high = (float(one) for one in heard.detach().aminmax())
+        if not max(-low, high) <= MOST_SAMPLE:  # NaN is not, either
+            raise InputError(
+                f"a clip with samples from {low} to {high}: expected finite numbers in [-1, 1]"
+            )
+    return heard
 
 
 def _require_utf8(text: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ edges. Knows nothing of files or models.
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from torchaudio.compliance.kaldi import get_mel_banks
 
 from clsp.errors import InputError
+from clsp.kept import kept
 
 SAMPLE_RATE = 16_000  # Hz
 NUM_MEL_BINS = 128
@@ -35,15 +35,22 @@ def resample(waveform: Tensor, sample_rate: int) -> Tensor:
 
     To the bit torchaudio.functional.resample with its defaults, as upstream: windowed sinc (Hann,
     width 6, rolloff 0.99). Raises InputError for a rate so odd that its kernel would not fit in
-    memory.
+    memory, or for no samples.
     """
     if sample_rate == SAMPLE_RATE:
         return waveform
-    return _resampler(sample_rate).to(waveform.device)(waveform)
+    if not waveform.numel() or not waveform.is_floating_point():
+        raise InputError(
+            f"waveform of shape {tuple(waveform.shape)}, {waveform.dtype}: expected (..., samples) "
+            "of floats, at least one"
+        )
+    return _resampler(sample_rate, waveform.dtype, waveform.device)(waveform)
 
 
-@lru_cache(maxsize=32)
-def _resampler(sample_rate: int) -> torchaudio.transforms.Resample:
+@kept(32)
+def _resampler(
+    sample_rate: int, dtype: torch.dtype, device: torch.device
+) -> torchaudio.transforms.Resample:
     """The kernel costs more than resampling a short clip with it: keep it."""
     common = math.gcd(sample_rate, SAMPLE_RATE)
     old, new = sample_rate // common, SAMPLE_RATE // common
@@ -53,7 +60,7 @@ def _resampler(sample_rate: int) -> torchaudio.transforms.Resample:
             "Convert the recording to a usual rate, such as 16000, 44100 or 48000 Hz"
         )
     # Without the dtype the kernel is computed in float64, and differs by up to 2e-5.
-    return torchaudio.transforms.Resample(sample_rate, SAMPLE_RATE, dtype=torch.float32)
+    return torchaudio.transforms.Resample(sample_rate, SAMPLE_RATE, dtype=dtype).to(device)
 
 
 def fbank(waveform: Tensor) -> Tensor:
@@ -132,19 +139,19 @@ def _log_mel(signal: Tensor) -> Tensor:
     windows = windows - windows.mean(dim=1, keepdim=True)
     before = F.pad(windows[None], (1, 0), mode="replicate")[0, :, :-1]
     spectrum = torch.fft.rfft((windows - PREEMPHASIS * before) * povey, n=FFT_SAMPLES)
-    return (spectrum.abs().pow(2.0) @ mel).clamp(min=torch.finfo(torch.float32).eps).log()
+    with torch.autocast(signal.device.type, enabled=False):  # bfloat16 is too coarse for it
+        return (spectrum.abs().pow(2.0) @ mel).clamp(min=torch.finfo(torch.float32).eps).log()
 
 
-@lru_cache
+@kept()
 def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
     """The Povey window (400,), and mel filters (257, 128) from 20 Hz to 400 Hz below the highest:
     made once for each device."""
-    with torch.inference_mode(False):  # for those who want gradients, too
-        povey = torch.hann_window(FRAME_SAMPLES, periodic=False, dtype=torch.float32).pow(0.85)
-        mel, _ = get_mel_banks(
-            NUM_MEL_BINS, FFT_SAMPLES, float(SAMPLE_RATE), 20.0, -400.0, 100.0, -500.0, 1.0
-        )
-        return povey.to(device), F.pad(mel, (0, 1)).to(device, torch.float32).T
+    povey = torch.hann_window(FRAME_SAMPLES, periodic=False, dtype=torch.float32).pow(0.85)
+    mel, _ = get_mel_banks(
+        NUM_MEL_BINS, FFT_SAMPLES, float(SAMPLE_RATE), 20.0, -400.0, 100.0, -500.0, 1.0
+    )
+    return povey.to(device), F.pad(mel, (0, 1)).to(device, torch.float32).T
 
 
 def pad_features(features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -5,8 +5,9 @@ a convolution that could see them, so that a clip's output does not depend on it
 nothing of waveforms or files.
 """
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -31,18 +32,22 @@ def valid_frames(lengths: Tensor, frames: int) -> Tensor:
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
+_TURN = threading.RLock()  # torch's settings are the process's: one thread at a time has them so
+
+
 @contextmanager
 def tf32(allowed: bool, *parts: Any) -> Iterator[None]:
     """Whether parts of torch.backends may have a GPU read float32 numbers with 10 bits of their
     fractions. Convolutions (cudnn) may unless told, which changes answers by 2e-5."""
-    before = [part.allow_tf32 for part in parts]
-    try:
-        for part in parts:
-            part.allow_tf32 = allowed
-        yield
-    finally:
-        for part, was in zip(parts, before, strict=True):
-            part.allow_tf32 = was
+    with nullcontext() if torch.compiler.is_compiling() else _TURN:
+        before = [part.allow_tf32 for part in parts]
+        try:
+            for part in parts:
+                part.allow_tf32 = allowed
+            yield
+        finally:
+            for part, was in zip(parts, before, strict=True):
+                part.allow_tf32 = was
 
 
 class BiasNorm(nn.Module):
@@ -100,7 +105,7 @@ class FrontEnd(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
         """Returns the frames and each clip's length in them. padded: see `Zipformer`."""
         x = features[:, None]
-        with tf32(False, torch.backends.cudnn):
+        with tf32(False, torch.backends.cudnn) if x.is_cuda else nullcontext():
             for conv in self.conv.values():
                 x = swoosh_r(conv(x))
             lengths = (lengths - 7) // 2

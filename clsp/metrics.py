@@ -261,8 +261,13 @@ def mean(
     resamples: int = 1000,
     seed: int = 0,
 ) -> list[Estimate]:
-    """The mean of each column of (n, m); with counts (n,), values are sums over so many tries."""
+    """The mean of each column of (n, m); with counts (n,), values are sums over so many tries.
+    Raises InputError for other shapes."""
     tries = np.ones(len(values)) if counts is None else counts.astype(float)
+    if values.ndim != 2 or tries.shape != values.shape[:1]:
+        raise InputError(
+            f"values of shape {values.shape}, counts of {tries.shape}: expected (n, m) and (n,)"
+        )
     boot = Bootstrap(len(values), speakers, resamples, seed)
     return boot.estimate(lambda weights: _ratio(weights @ values, (weights @ tries)[:, None]))
 

@@ -53,9 +53,12 @@ class CLSPModel(Embedder, PreTrainedModel):
 
         if name in NAMES and "revision" not in kwargs:
             name = resolve(name).folder
+        elif (folder := Path(name).expanduser()).is_dir():
+            name = folder.resolve()  # where its tokenizer is found later, from wherever
         kwargs.pop("trust_remote_code", None)  # there is none here to trust
         wants_info = kwargs.pop("output_loading_info", False)
-        kwargs.setdefault("dtype", torch.float32)
+        if "torch_dtype" not in kwargs:  # what `dtype` was called, and is in many examples
+            kwargs.setdefault("dtype", torch.float32)
         kwargs["ignore_mismatched_sizes"] = True  # collected below, where all can be named at once
         model, info = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
         check(name, info["missing_keys"], info["unexpected_keys"], info["mismatched_keys"])

@@ -72,6 +72,8 @@ def both_directions(
                 f"{len(audio)} clips, {len(text)} texts: expected as many, or their relevance"
             )
         relevance = torch.arange(len(audio)).repeat(2, 1).T
+    if rows is not None and rows < 1:
+        raise InputError(f"rows={rows}: expected at least 1 query at once, or None")
     if relevance.dtype == torch.bool:
         if relevance.shape != (len(audio), len(text)):
             raise InputError(
@@ -80,6 +82,7 @@ def both_directions(
         relevance = relevance.nonzero()
     pairs = relevance.cpu()
     _require_pairs(pairs, len(audio), len(text))
+    pairs = pairs.long()
     return {
         "audio_to_text": _by_rows(audio, text, pairs, rows),
         "text_to_audio": _by_rows(text, audio, pairs.flip(1), rows),

@@ -36,11 +36,15 @@ def expand(
 ) -> dict[str, list[str]]:
     """Prompts per label: each of its wordings in each template ("A speaker in a {} tone.").
 
-    A sequence of labels words each label by itself; a mapping gives the wordings per label.
+    A sequence of labels words each label by itself; a mapping gives the wordings per label. Raises
+    InputError for a string in place of a list, and a template without `{}`.
     """
-    if isinstance(labels, Mapping):
-        _require_lists(labels)
+    if isinstance(labels, str):
+        raise InputError(f"labels {labels!r}: expected a list of them, or a mapping")
+    if isinstance(templates, str) or not templates or any("{}" not in one for one in templates):
+        raise InputError(f"templates {templates!r}: expected a list of strings, '{{}}' in each")
     wordings = labels if isinstance(labels, Mapping) else {label: [label] for label in labels}
+    _require_lists(wordings)
     return {
         label: [template.replace("{}", wording) for template in templates for wording in words]
         for label, words in wordings.items()

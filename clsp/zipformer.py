@@ -7,7 +7,6 @@ Upstream lets them leak. Knows nothing of waveforms, text or files.
 """
 
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from clsp.architecture import Architecture
 from clsp.frontend import BiasNorm, swoosh_l, swoosh_r, valid_frames
+from clsp.kept import kept
 
 MASKED_SCORE = -1000.0  # replaces the attention score of a padded key
 
@@ -117,7 +117,7 @@ def make_positions(frames: int, pos_dim: int, device: torch.device) -> Tensor:
         return table
 
 
-positional_table = lru_cache(maxsize=64)(make_positions)
+positional_table = kept(64)(make_positions)
 
 
 class SelfAttention(nn.Module):

@@ -137,9 +137,11 @@ def retry(
     from flows.console import out, print_json
     from flows.report import show, with_progress
     from flows.watching import after_run
+    from pipelines.errors import CURABLE
     from pipelines.kept import Kept
     from pipelines.lake import Lake
     from pipelines.retry import Retry, retries
+    from pipelines.retry import failures as left_failures
     from pipelines.tagging import tag
 
     if source is not None and archive is not None:
@@ -175,7 +177,12 @@ def retry(
     if json:
         print_json(reports)
     elif not reports and not kept.errors:
-        out.print("Nothing to retry: no such failure in the lake")
+        left = sum(
+            each["files"] for each in left_failures(tables, archive=archive or source)["counts"]
+        )
+        others = f"; of others there are {left}: `clsp failures` tells them" if left else ""
+        looked_for = ", ".join(kinds or map(str, CURABLE))
+        out.print(f"Nothing to retry: no failure of the kinds {looked_for}{others}")
     kept.tell()
     if strict and any(report["failed"] for report in reports):
         raise typer.Exit(1)

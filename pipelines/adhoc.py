@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.archive import list_archive
+from pipelines.archive import as_text, list_archive
 from pipelines.errors import ArchiveNotFound
 from pipelines.jobs import Chunk, Job, model_key
 from pipelines.segments import SegmentPolicy
@@ -77,10 +77,11 @@ def embed(
     # By the path as given: two folders may hold a file of one name.
     found = {
         path: [
-            replace(entry, uri=path if Path(path).is_file() else f"{path.rstrip('/')}/{entry.uri}")
+            replace(entry, uri=as_text(path) if Path(path).is_file() else f"{named}/{entry.uri}")
             for entry in list_archive(path)
         ]
         for path in dict.fromkeys(paths)
+        for named in (as_text(path.rstrip("/")),)
     }
     if not any(found.values()):
         raise ArchiveNotFound(

@@ -28,6 +28,13 @@ OnFile = Callable[[float], None]  # audio seconds of a file that is done
 _log = logging.getLogger(__name__)
 
 
+# Settings that mean nothing to an executor.
+OF_NO_USE = {
+    "local": ("workers", "worker_cpus", "worker_gpus", "ray_address"),
+    "process": ("worker_cpus", "worker_gpus", "ray_address"),
+}
+
+
 def ignore_file(audio_s: float) -> None:
     """For those who do not watch."""
 
@@ -36,6 +43,14 @@ def ignore_file(audio_s: float) -> None:
 def executor(settings: TagSettings, job: Job, on_file: OnFile = ignore_file) -> Iterator[Run]:
     """The executor that the settings name. on_file is called in the driver: for each file as it
     is done; on Ray, for each file of a chunk when the chunk is."""
+    if idle := [
+        n for n in OF_NO_USE.get(settings.executor, ()) if getattr(settings, n) is not None
+    ]:
+        of_use = "ray or process" if idle == ["workers"] else "ray"
+        _log.warning(
+            "%s: of no use to the %s executor; expected with --executor %s",
+            ", ".join(idle), settings.executor, of_use,
+        )  # fmt: skip
     with stoppable(job.run_id) as stop, _workers(settings, job, on_file) as work:
         yield lambda chunks: _watched(work, chunks, job, stop)
 

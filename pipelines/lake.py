@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pipelines.contents import Contents
 
 # Delta or DuckDB takes these in a folder's path for something else, or panics (measured).
-UNFIT = re.compile(r"[*?\[\]^|\\%\x00-\x1f]")
+# The last are how Python has bytes that are no UTF-8.
+UNFIT = re.compile(r"[*?\[\]^|\\%\x00-\x1f\ud800-\udfff]")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # in Delta's messages
 COMMIT_ATTEMPTS = 5  # a conflict leaves the data right and asks for another try
 LOCK = ".commit.lock"

@@ -10,6 +10,7 @@ does the rest. Knows tables; knows nothing of audio or of schedules.
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def tend(
     check_keep_days(keep_days)
     if not lake.exists(table):
         return TableReport(table)
-    with lake.locked():
+    with nullcontext() if dry_run else lake.locked():  # it only reads, and may not be able to write
         faults.reach("maintain.locked")
         with lake_errors(lake.root / table):
             report = _tend(lake, table, math.ceil(keep_days * 24), dry_run)

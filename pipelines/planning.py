@@ -133,7 +133,7 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
     for entry in entries:
         anything = True
         what, before = standing.met(entry)
-        if entry.refusal:
+        if entry.refusal and standing.kind == "webdataset":  # a tar; a list's row is one file
             in_part.append(entry.uri)
         if retry is not None:
             if entry.uri not in retry:

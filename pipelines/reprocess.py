@@ -141,13 +141,16 @@ def steps(settings: ReprocessSettings) -> list[Step]:
                 groups[what, row["archive"], row["kind"], key, policy].add(row)
     found = []
     for (what, archive, kind, key, policy), group in groups.items():
-        options = json.loads(run_on(latest, archive, kind)["options_json"])
+        like_run = run_on(latest, archive, kind)
+        options = json.loads(like_run["options_json"])
         options |= {"lake": settings.lake, "include": EVERYTHING, "exclude": ()}
         options |= {name: getattr(settings, name) for name in HOW}
         options["segments"], options["channels"] = words_of(policy.key)
         name, revision, options["precision"] = parts_of(key)
         if goal.taxonomy:
             options["taxonomy"] = settings.taxonomy  # None is then what the lake declares
+        else:
+            _require_same_labels(options.get("taxonomy"), like_run["taxonomy_key"], archive)
         tagged = TagSettings(**options)
         names = [goal.model] if goal.model else [*named[name, revision], name]
         count = len(group.entries)
@@ -160,6 +163,16 @@ def steps(settings: ReprocessSettings) -> list[Step]:
             Step(what, archive, count, group.segments, group.audio_s, group.size_bytes, make)
         )
     return sorted(found, key=lambda step: (step.what != "relabel", step.archive))
+
+
+def _require_same_labels(path: str | None, key: str, archive: str) -> None:
+    """Raises SettingsError where the labels file of an archive's latest run holds others now, which
+    nobody asked for."""
+    if (now := taxonomy.load(path).key) != key:
+        raise SettingsError(
+            f"the labels of {archive!r} in {path or taxonomy.DEFAULT} have changed since its "
+            f"latest run (then {key}, now {now}): say which with --taxonomy, or put them back"
+        )
 
 
 # ---- what there is ----------------------------------------------------------------------------

@@ -99,14 +99,18 @@ def read_config(path: str | Path, steps: int | None = None) -> TrainingConfig:
         data = replace(data, options={**data.options, "audio_root": _beside(path, audio_root)})
     init = config.model.init
     if init.startswith(("./", "../", "~")):
-        init = str(path.parent / Path(init).expanduser())
+        init = _beside(path, init)
     train = replace(config.train, steps=steps) if steps is not None else config.train
     return TrainingConfig(data=data, model=replace(config.model, init=init), train=train)
 
 
 def _beside(config: Path, given: str) -> str:
-    """A path that a config file names: a relative one is taken from that file's folder."""
-    return given if is_remote(given) else str(config.parent / Path(given).expanduser())
+    """A path that a config file names: a relative one is taken from that file's folder. Raises
+    InputError for the home of nobody known."""
+    try:
+        return given if is_remote(given) else str(config.parent / Path(given).expanduser())
+    except RuntimeError as error:
+        raise InputError(f"{config}: {given!r}: {error}. Write the path out") from error
 
 
 def train(

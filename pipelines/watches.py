@@ -127,7 +127,7 @@ def add(
     with lake.locked():
         if not replace and name in {watch.name for watch in watches(lake)}:
             raise SettingsError(
-                f"watch {name!r} is there already: replace it, or name it otherwise"
+                f"watch {name!r} is there already: replace it (--replace), or name it otherwise"
             )
         _write(lake, "set", watch=name, sql=sql, above=above, below=below, action=action)
         [watch] = watches(lake, [name])

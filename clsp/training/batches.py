@@ -266,4 +266,6 @@ def _checked(waveform: np.ndarray, example: Example) -> np.ndarray:
             f"{example.name}: {waveform.shape} samples; expected at least {MIN_SAMPLES} "
             f"({MIN_SAMPLES / SAMPLE_RATE * 1000:.0f} ms) at 16 kHz, mono"
         )
+    if not np.isfinite(waveform).all():
+        raise InputError(f"{example.name}: samples that are NaN or infinite; expected finite ones")
     return np.ascontiguousarray(waveform, dtype=np.float32)

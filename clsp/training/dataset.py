@@ -92,6 +92,23 @@ def _joined(parts: list[Clips]) -> Clips:
     )
 
 
+def _features(data: Path, clips: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features of a data set's clips end to end, and the frames of each: from `features.npy` and
+    `lengths.npy`, made anew where they are older than its audio, or of other clips."""
+    frames, lengths = data / "features.npy", data / "lengths.npy"
+    newest = max(path.stat().st_mtime_ns for path in data.glob("shard-*.npz"))
+    whole = frames.is_file() and lengths.is_file() and len(np.load(lengths)) == clips
+    if not whole or lengths.stat().st_mtime_ns <= newest:
+        heard = (fbank(torch.from_numpy(clip)).numpy() for clip in read_audio(data))
+        parts = [clip.astype(np.float16) for clip in heard]
+        partial = data / "partial-features.npy"
+        np.save(partial, np.concatenate(parts))
+        partial.replace(frames)
+        np.save(partial, np.array([len(part) for part in parts]))
+        partial.replace(lengths)  # last: with it, both are whole
+    return np.load(frames, mmap_mode="r"), np.load(lengths)
+
+
 def _load(number: int, data: Path) -> dict[str, Clips]:
     """The splits of one data set; `number` is its place among those that are joined."""
     rows = read_manifest(data)
@@ -99,16 +116,7 @@ def _load(number: int, data: Path) -> dict[str, Clips]:
         raise InputError(
             f"no clips in {data}: make them with `python -m clsp.training.synthesise --out {data}`"
         )
-    cache = data / "features.npy"
-    lengths_cache = data / "lengths.npy"
-    if not cache.is_file() or len(np.load(lengths_cache)) != len(rows):
-        clips = (fbank(torch.from_numpy(clip)).numpy() for clip in read_audio(data))
-        parts = [clip.astype(np.float16) for clip in clips]
-        np.save(lengths_cache, np.array([len(part) for part in parts]))
-        partial = data / "partial-features.npy"
-        np.save(partial, np.concatenate(parts))
-        partial.replace(cache)
-    frames, lengths = np.load(cache, mmap_mode="r"), np.load(lengths_cache)
+    frames, lengths = _features(data, len(rows))
     starts = np.cumsum(lengths) - lengths
     known = np.stack([captions.states(row["attributes"]) for row in rows])
     splits = {}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clsp.embedder import Embedder
 from clsp.errors import InputError
+from clsp.retrieval import ranks
 from clsp.training import captions
 from clsp.training.dataset import Clips
 from clsp.training.wording import BARE, PROMPTS
@@ -79,7 +80,7 @@ def retrieval(model: Embedder, audio: Tensor, clips: Clips, seed: int = 0) -> di
         places = list(chosen.values())
         texts = [captions.fine(clips.rows[place]["attributes"], rng).text for place in places]
         cosines = model.embed_text(texts) @ audio[places].T
-        rank = (cosines > cosines.diagonal()[:, None]).sum(1)
+        rank = ranks(cosines)
         for k, values in hits.items():
             values.append(float((rank < k).float().mean()))
     return {f"R@{k}": round(float(np.mean(values)), 3) for k, values in hits.items()}

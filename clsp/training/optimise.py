@@ -83,10 +83,13 @@ def rates(model: Embedder, options: ModelOptions) -> dict[str, float]:
 
 def optimiser(model: Embedder, options: ModelOptions, train: TrainOptions) -> torch.optim.AdamW:
     """AdamW with a group per rate; each group's `scale` is its multiple. Biases, norms and scales
-    do not decay."""
+    do not decay. Raises InputError where all rates are 0."""
     parameters = dict(model.model.named_parameters())
     groups: dict[tuple[float, bool], list[str]] = {}
-    for name, rate in rates(model, options).items():
+    found = rates(model, options)
+    if not any(found.values()):
+        raise InputError(f"{options.rates}: nothing is left to learn; expected a rate over 0")
+    for name, rate in found.items():
         groups.setdefault((rate, parameters[name].ndim > 1), []).append(name)
     return torch.optim.AdamW(
         [

@@ -165,7 +165,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return float(value)
         expected = "a number"
         if isinstance(value, str):
-            expected += " (YAML takes 1e-4 for text: write 1.0e-4)"
+            expected += " (YAML takes 1e-4 and 1.0e4 for text: write 1.0e-4, 1.0e+4)"
     elif hint is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value

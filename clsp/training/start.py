@@ -5,6 +5,7 @@ Knows model names, files and versions; nothing of data or losses.
 
 import json
 import platform
+import shutil
 import tempfile
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +22,7 @@ from clsp.training.checkpoints import flush
 
 FROM_SCRATCH = ("tiny-config", "xlarge-config")
 RECORD = "training.json"
+PARTIAL = ".export-"
 
 
 def start(init: str, seed: int = 0) -> Embedder:
@@ -58,7 +60,9 @@ def export(model: Embedder, out: Path, notes: dict[str, Any]) -> None:
     Each file is put in place whole, the weights before the record; other files in `out` stay."""
     out.mkdir(parents=True, exist_ok=True)
     _ = model.tokenizer  # so that it is saved, wherever it came from
-    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
+    for left in out.glob(f"{PARTIAL}*"):  # of a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=PARTIAL) as name:
         folder = Path(name)
         model.save_pretrained(folder)
         for path in sorted(folder.iterdir()):
@@ -73,6 +77,15 @@ def record(out: Path, notes: dict[str, Any]) -> None:
     partial = out / f".{RECORD}.partial"
     partial.write_text(json.dumps(notes, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(out / RECORD)
+
+
+def recorded_best(out: Path) -> dict[str, Any] | None:
+    """What `training.json` in this folder says of the weights there; None where it says nothing."""
+    try:
+        best = json.loads((out / RECORD).read_text(encoding="utf-8"))["best"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return best if isinstance(best, dict) else None
 
 
 def versions() -> dict[str, str]:

@@ -135,9 +135,10 @@ def read_manifest(data: Path) -> list[dict]:
 
 
 def read_audio(data: Path) -> Iterator[np.ndarray]:
-    """The clips in manifest order: float32 in [-1, 1], shape (samples,)."""
-    for path in sorted(data.glob("shard-*.npz")):
-        with np.load(path) as shard:
+    """The clips in manifest order: float32 in [-1, 1], shape (samples,). A shard without its
+    manifest, which is written last, is none."""
+    for path in sorted(data.glob("shard-*.jsonl")):
+        with np.load(path.with_suffix(".npz")) as shard:
             audio, lengths = shard["audio"], shard["lengths"]
         for clip in np.split(audio, np.cumsum(lengths)[:-1]):
             yield clip.astype(np.float32) / 32767

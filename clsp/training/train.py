@@ -28,6 +28,7 @@ from torch import nn
 
 from clsp.architecture import Architecture
 from clsp.embedder import Embedder
+from clsp.errors import InputError
 from clsp.training import captions, losses, phases
 from clsp.training.dataset import Clips, load
 from clsp.training.evaluate import balanced_accuracy, evaluate
@@ -148,6 +149,7 @@ def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
     sample = clips.frames[0][:100_000].astype(np.float32)
     phases.start_front_end(model, float(sample.mean()), float(sample.std()))
     notes: dict = {"seed": seed, "clips": len(clips), "steps": steps}
+    require_same(run / "made-of.json", {"clips": len(clips), "steps": steps})
 
     def phase(name: str, work: Callable[[], object]) -> None:
         path, clock = run / f"{name}.pt", run / f"{name}.seconds"
@@ -184,6 +186,16 @@ def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
     notes["dev_score"] = round(dev_score(notes["dev"]), 4)
     save(model, tokenizer, notes, run / "model")
     return notes
+
+
+def require_same(record: Path, made_of: dict) -> None:
+    """Note what a run's phases are made of. Raises InputError where others are there already."""
+    if record.is_file() and (before := json.loads(record.read_text())) != made_of:
+        raise InputError(
+            f"{record.parent} holds phases made of {before}; expected {made_of}. Remove that "
+            "folder, or train with what it was"
+        )
+    record.write_text(json.dumps(made_of) + "\n")
 
 
 def main() -> None:

@@ -48,11 +48,13 @@ class Both(nn.Module):
         self, features: Tensor, lengths: Tensor, ids: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         inner = self.inner
-        return (
-            inner.audio_head(inner.pooled_audio(features, lengths)),
-            inner.text_head(inner.text_pooled(ids, mask)),
-            inner.logit_scale.exp(),
-        )
+        audio, text = inner.pooled_audio(features, lengths), inner.text_pooled(ids, mask)
+        with torch.autocast(features.device.type, enabled=False):  # bfloat16 is no unit length
+            return (
+                inner.audio_head(audio.float()),
+                inner.text_head(text.float()),
+                inner.logit_scale.exp(),
+            )
 
 
 class Trainer:
@@ -73,6 +75,8 @@ class Trainer:
         self.started_from = start.revision(model, self.model_options.init)
         self.frozen = optimise.freeze(model, self.model_options.freeze)
         self.optimiser = optimise.optimiser(model, self.model_options, options)
+        rates = optimise.rates(model, self.model_options)
+        self.learns_temperature = rates.get("logit_scale", 0.0) > 0
         self.batches = Batches(train, options, parallel.world(), parallel.own_slice)
         measured = splits.draw([one.name for one in dev], options.eval_clips)
         self.dev, self.dev_lost = [dev[number] for number in measured], Lost()
@@ -83,6 +87,7 @@ class Trainer:
         self.watch = Watch(options.collapse_steps, options.collapse_cosine)
         self.step_done, self.place = 0, (0, 0)
         self.best: dict[str, float] | None = None
+        self.exported: dict[str, float] | None = None  # what is in `out`: the best, as a rule
         self.since_best, self.seconds = 0, 0.0
 
     def _check(self, train: Sequence[Example], dev: Sequence[Example]) -> None:
@@ -136,7 +141,7 @@ class Trainer:
             if self.best is None:
                 start.export(self.model, self.out, self.notes())
             else:
-                start.record(self.out, self.notes())
+                start.record(self.out, {**self.notes(), "best": self.exported})
         parallel.wait()
         return self.notes()
 
@@ -174,15 +179,17 @@ class Trainer:
             "audio_cosine": contrastive.mean_cosine(audio.detach()),
             "text_cosine": contrastive.mean_cosine(texts[:, 0].detach()),
         }
-        self.watch.look(step + 1, *found.values())
+        audio_cosine, text_cosine = found["audio_cosine"], found["text_cosine"]
+        self.watch.look(step + 1, found["loss"], found["chance"], audio_cosine, text_cosine)
         if not math.isfinite(norm):
             raise TrainingCollapsed(
                 f"the gradient is no number at step {step + 1} (norm {norm}, loss "
                 f"{found['loss']:.4f}): lower learning_rate, and use precision: fp32"
             )
         self.optimiser.step()
-        with torch.no_grad():
-            self.model.model.logit_scale.clamp_(0, math.log(contrastive.MAX_SCALE))
+        if self.learns_temperature:
+            with torch.no_grad():
+                self.model.model.logit_scale.clamp_(0, math.log(contrastive.MAX_SCALE))
         return {**found, "clips": len(audio), "scale": scale.item(), "gradient": norm, "rate": rate}
 
     def _autocast(self) -> Any:
@@ -221,6 +228,7 @@ class Trainer:
         self.best, self.since_best = {"step": self.step_done, **found}, 0
         if parallel.rank() == 0:
             start.export(self.model, self.out, self.notes())
+        self.exported = self.best
 
     # ---- what is kept -----------------------------------------------------------------------
 
@@ -289,6 +297,9 @@ class Trainer:
                 }
         self.step_done, self.place = saved.step, (state["place"][0], state["place"][1])
         self.best, self.since_best = state["best"], state["since_best"]
+        # Of a later step than the checkpoint's where the run was cut off between the two; it stays,
+        # if what is done otherwise now (`steps`, `eval_every`) finds no better one.
+        self.exported = start.recorded_best(self.out) or self.best
         self.seconds = state["seconds"]
         self.batches.lost.reasons.update(state["lost"])
         self.watch.alike, self.watch.stuck = state["alike"], state["stuck"]

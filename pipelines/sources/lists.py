@@ -30,7 +30,7 @@ def rows(path: Path, called: str) -> Rows:
         read = partial(_parquet, path, called)
     elif name.endswith((".jsonl", ".jsonl.gz")):
         if (first := first_object(path)) is not None:
-            _require_column(list(first), called)
+            _require_columns(list(first), called)
         read = partial(_jsonl, path, called)
     else:
         raise InputError(f"{called} is no list: expected one of {', '.join(SUFFIXES)}")
@@ -53,7 +53,9 @@ def row(value: dict[str, Any], where: str) -> Row:
     return refused(where, FailureKind.UNREADABLE, f"names no file: expected one of {FILE}", value)
 
 
-def _require_column(columns: list[str], called: str) -> None:
+def _require_columns(columns: list[str], called: str) -> None:
+    if len(set(columns)) < len(columns):
+        raise InputError(f"{called} has the columns {brief(columns)}: expected each once")
     if not set(columns) & set(FILE):
         raise InputError(
             f"{called} has the columns {brief(columns)}: expected one of {', '.join(FILE)}. Rename "
@@ -68,9 +70,7 @@ def _text(path: Path, called: str, tabs: bool) -> Iterator[Row]:
         if isinstance(first, str):
             raise InputError(f"{called} has no header: {first}")
         header = [name.strip() for name in first]
-        if len(set(header)) < len(header):
-            raise InputError(f"{called} has the columns {brief(header)}: expected each once")
-        _require_column(header, called)
+        _require_columns(header, called)
         for line, cells in lines:
             where = f"{called}:{line}"
             if isinstance(cells, str):
@@ -114,7 +114,7 @@ def _parquet(path: Path, called: str) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path) as file:
             columns = [each.name for each in file.schema_arrow if plain(each.type)]
-            _require_column(columns, called)
+            _require_columns(columns, called)
             number = 0
             for batch in file.iter_batches(columns=columns):
                 for value in plain_rows(batch):

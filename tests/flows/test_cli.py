@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from clsp.errors import InputError
 from flows.cli import app, main
 from flows.tag import tag_archive
 from pipelines import taxonomy
-from pipelines.errors import ArchiveNotFound, QueryError
+from pipelines.errors import ArchiveNotFound, LakeError, QueryError
 from pipelines.settings import TagSettings
 from tests.flows.commands import clsp, clsp_json
 
@@ -201,6 +202,21 @@ def test_where_nothing_can_be_judged_it_is_said_why_and_is_an_error(
     assert isinstance(told.exception, ArchiveNotFound) and "empty" in str(told.exception)
     clsp(name, tmp_path / "empty", small / "outro.flac", *given)
     assert f"no file in '{tmp_path / 'empty'}'" in caplog.text
+
+
+def test_names_that_are_no_utf8_are_shown_and_a_lake_has_none(small, tmp_path):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/call \xff.flac")
+    shutil.copy(small / "outro.flac", odd)
+    told = clsp_json("classify", odd, "--labels", "a woman,a man")
+    assert {row["uri"] for row in told["segments"]} == {f"{tmp_path}/call \\xff.flac"}
+    lake = os.fsdecode(os.fsencode(tmp_path) + b"/lake \xff")
+    refused = CliRunner().invoke(app, ["tag", str(small), "--lake", lake])
+    assert isinstance(refused.exception, LakeError) and "cannot lie at" in str(refused.exception)
+
+
+def test_an_option_that_means_nothing_to_the_executor_is_told_of(small, tmp_path, caplog):
+    clsp("tag", small, "--lake", tmp_path / "lake", "--workers", "2")
+    assert "workers: of no use to the local executor; expected with --executor ray" in caplog.text
 
 
 def test_status_counts_what_the_lake_holds(sample_lake):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -158,6 +159,22 @@ def test_another_precision_is_another_model_key_and_leaves_each_its_model(
     assert first.tagged + second.tagged == 5
     assert now() == ["tiny+float32"]
     assert harm(lake) == []
+
+
+def test_labels_that_nobody_asked_to_change_are_not_taken_from_an_edited_file(archive, tmp_path):
+    lake, labels = tmp_path / "lake", tmp_path / "mine.yaml"
+    text = "attributes:\n  mood: {labels: {calm: A calm voice., tense: A tense voice.}}\n"
+    labels.write_text(text)
+    tag(TagSettings(source=str(archive), lake=str(lake), taxonomy=str(labels)))
+    labels.write_text(text.replace("A calm", "A very calm"))
+    asked = ReprocessSettings(lake=str(lake), precision="bfloat16")
+    with pytest.raises(
+        SettingsError, match=r"labels of .* in .*mine\.yaml have changed.*--taxonomy"
+    ):
+        steps(asked)
+    assert steps(replace(asked, taxonomy=str(labels)))
+    labels.write_text(text)
+    assert [step.what for step in steps(asked)] == ["re-embed"]
 
 
 def test_a_cut_by_rules_of_an_earlier_version_is_made_anew():

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import soundfile
 from deltalake import write_deltalake
 from typer.testing import CliRunner
 
+from clsp.errors import InputError
 from flows.cli import app
 from pipelines import schemas, tagging
 from pipelines.lake import Lake
@@ -219,3 +221,25 @@ def test_the_command_takes_a_kind_and_says_what_is_no_list(audio, tmp_path):
     (audio / "list.csv").write_text("name\noutro.flac\n")
     done = CliRunner().invoke(app, ["tag", str(source), *lake])
     assert "expected one of uri, path, file, audio" in str(done.exception)
+
+
+def test_a_row_that_cannot_be_used_says_nothing_of_names_that_look_as_if_below_it(audio, tmp_path):
+    """`calls` is a folder, so no file: its row is refused. What else the list named is gone."""
+    (audio / "calls").mkdir()
+    for name in ("a.wav", "b.wav"):
+        shutil.copy(audio / "a call.wav", audio / "calls" / name)
+    names = ["calls", "calls/a.wav", "calls/b.wav"]
+    listed = write_list(audio / "list.csv", [{"file": name} for name in names])
+    assert books(tag(settings(listed, tmp_path)))[:2] == (2, 1)
+    write_list(listed, [{"file": name} for name in ("calls", "calls/b.wav")])
+    assert tag(settings(listed, tmp_path)).gone == 1
+    found = rows(tmp_path / "lake", "SELECT DISTINCT uri FROM speech")
+    assert [row["uri"] for row in found] == ["calls/b.wav"]
+
+
+def test_a_parquet_list_has_each_column_once(audio, tmp_path):
+    names = [pa.array(["a call.wav", "outro.flac"]), pa.array(["outro.flac", "outro.flac"])]
+    table = pa.Table.from_arrays(names, ["file", "file"])
+    pa.parquet.write_table(table, audio / "list.parquet")
+    with pytest.raises(InputError, match=r"columns .*: expected each once"):
+        tag(settings(audio / "list.parquet", tmp_path))

@@ -81,7 +81,7 @@ def test_dropout_is_for_training_alone():
 @pytest.mark.parametrize("given_as", [dict, RobertaConfig, TextArchitecture, TextConfig])
 def test_a_text_config_is_taken_however_it_is_written(given_as):
     text = {**SMALL, "hidden_dropout_prob": 0.25}
-    made = CLSPConfig(text_config=given_as(**text))
+    made = CLSPConfig(text_config=given_as(**text), text_encoder_dim=SMALL["hidden_size"])
     assert made.text_config.hidden_dropout_prob == 0.25
     assert {name: getattr(made.text_config, name) for name in SMALL} == SMALL
     assert CLSPConfig.from_dict(made.to_dict()).to_dict() == made.to_dict()

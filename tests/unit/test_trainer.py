@@ -15,7 +15,8 @@ import clsp
 from clsp.errors import InputError, TrainingCollapsed
 from clsp.training import checkpoints, optimise, splits
 from clsp.training.batches import Example
-from clsp.training.options import ModelOptions, TrainOptions, parse
+from clsp.training.options import ModelOptions, Rates, TrainOptions, parse
+from clsp.training.trainer import Trainer
 from clsp.training.watch import Watch
 from tests.unit.small_trainer import FEW, examples, small, trainer, unit, weights
 
@@ -40,6 +41,15 @@ def test_what_is_frozen_does_not_move_and_the_rest_does(tmp_path, parts, still, 
         assert any(name.startswith(prefix) for name in moved)
 
 
+@pytest.mark.parametrize("told", [{"freeze": ("temperature",)}, {"rates": Rates(heads=0.0)}])
+def test_a_frozen_temperature_stays_where_it_is_wherever_that_is(tmp_path, told):
+    model = small()
+    model.model.logit_scale.data.fill_(5.0)  # past what learning keeps it under
+    made = trainer(tmp_path, FEW, model=model, model_options=ModelOptions(**told))
+    made.run()
+    assert model.model.logit_scale.item() == 5.0
+
+
 def test_dropout_is_off_in_what_is_frozen_and_on_in_the_rest(tmp_path):
     seen = []
     frozen = ModelOptions(freeze=("text_encoder",))
@@ -55,6 +65,9 @@ def test_freezing_everything_is_an_error(tmp_path):
     every = ("speech_encoder", "text_encoder", "heads", "temperature")
     with pytest.raises(InputError, match="nothing is left to learn"):
         trainer(tmp_path, model_options=ModelOptions(freeze=every))
+    none = Rates(speech_encoder=0.0, text_encoder=0.0, heads=0.0)
+    with pytest.raises(InputError, match="nothing is left to learn; expected a rate over 0"):
+        trainer(tmp_path, model_options=ModelOptions(rates=none))
 
 
 def test_layers_further_from_the_heads_learn_slower():
@@ -179,6 +192,47 @@ def test_the_folder_holds_the_best_weights_and_patience_ends_the_run(tmp_path):
     assert record["best"] == notes["best"]
     assert record["train"]["seed"] == 3
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_the_record_is_of_the_weights_in_the_folder_whatever_a_resumed_run_finds(tmp_path):
+    """Cut off after a best that no checkpoint knows of, and resumed to look less often."""
+
+    def scripted(made: Trainer, losses: dict[int, float]) -> Trainer:
+        def evaluate() -> dict[str, float]:
+            return {"loss": losses[made.step_done], "recall_at_1": 0.0, "recall_at_10": 0.0}
+
+        made.evaluate = evaluate
+        return made
+
+    class Killed(Exception):
+        pass
+
+    def kill(line: dict) -> None:
+        if line["step"] == 7:
+            raise Killed
+
+    options = replace(FEW, steps=10, eval_every=2, save_every=4)
+    losses = {2: 1.0, 4: 0.9, 6: 0.5, 8: 0.95, 10: 0.95}
+    with pytest.raises(Killed):
+        scripted(trainer(tmp_path, options, say=kill), losses).run()
+    kept = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / ".export-killed").mkdir()
+    scripted(trainer(tmp_path, replace(options, eval_every=5)), {5: 0.95, 10: 0.95}).run()
+    assert (tmp_path / "model.safetensors").read_bytes() == kept
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert (record["best"]["step"], record["best"]["loss"], record["steps"]) == (6, 0.5, 10)
+    scripted(trainer(tmp_path, options), losses | {5: 0.4}).run(resume=False)
+    assert not list(tmp_path.glob(".export-*"))  # of a run that was killed
+
+
+def test_bf16_gives_the_loss_embeddings_of_unit_length(tmp_path):
+    made = trainer(tmp_path, replace(FEW, precision="bf16"))
+    features, lengths = torch.randn(3, 60, 128), torch.tensor([60, 60, 60])
+    with made._autocast():
+        audio, text, _ = made.both(features, lengths, *made.model.tokens(["low", "high", "loud"]))
+    for embeddings in (audio, text):
+        assert embeddings.dtype == torch.float32
+        torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
 
 
 def test_bf16_keeps_weights_in_fp32_and_learns_about_the_same(tmp_path):

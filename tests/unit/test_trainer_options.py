@@ -14,7 +14,7 @@ from clsp.training.options import ModelOptions, TrainOptions, parse
         ({"learning_rat": 1.0}, r"no option 'learning_rat'; did you mean 'learning_rate'\?"),
         ({"steps": "100"}, r"steps: got str '100'; expected a whole number"),
         ({"steps": True}, r"steps: got bool True; expected a whole number"),
-        ({"learning_rate": "1e-4"}, r"expected a number \(YAML takes 1e-4 for text"),
+        ({"learning_rate": "1e-4"}, r"expected a number \(YAML takes 1e-4 and 1.0e4 for text"),
         ({"stage": 3}, r"stage: got int 3; expected one of 1, 2"),
         ({"stage": True}, r"stage: got bool True; expected one of 1, 2"),
         ({"steps": 0}, r"train: steps 0: expected at least 1"),
