@@ -4,6 +4,7 @@ A longer file is read once, up to the end of its last span; the spans are float 
 temporary folder, sample for sample. Knows nothing of labels or models.
 """
 
+import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -111,8 +112,9 @@ def _cut(
             if why := _wrong(span, len(samples) / rate, at / rate):
                 failed[span.key] = str(why[0]), f"{path.name!r}: {why[1]}."
                 return
-            # The message of a failure later on names this file.
-            file = folder / f"{path.stem[-60:]} {span.start_s:g}-{span.end_s:g} s {len(done)}"
+            # The message of a failure later on names this file. A name has at most 255 bytes.
+            stem = os.fsencode(path.stem)[-120:].decode(errors="ignore")
+            file = folder / f"{stem} {span.start_s:g}-{span.end_s:g} s {len(done)}"
             _write(file, samples, rate)
             done.append((span.key, str(file)))
             seconds += len(samples) / rate

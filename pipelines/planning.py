@@ -18,6 +18,7 @@ from clsp.checkpoint import resolve
 from pipelines import memory, targets
 from pipelines.archive import FileEntry, archive_id, is_remote, why
 from pipelines.audio_info import Limits
+from pipelines.errors import FailureKind
 from pipelines.jobs import Chunk, Job, model_key
 from pipelines.lake import Lake
 from pipelines.places import resolved
@@ -133,7 +134,9 @@ def plan(settings: TagSettings, retry: Collection[str] | None = None, create: bo
     for entry in entries:
         anything = True
         what, before = standing.met(entry)
-        if entry.refusal and standing.kind == "webdataset":  # a tar; a list's row is one file
+        if entry.refusal and entry.refusal[0] == FailureKind.TRUNCATED:
+            in_part.append("")  # a list that breaks off: it may have named any file
+        elif entry.refusal and standing.kind == "webdataset":  # a tar; a list's row is one file
             in_part.append(entry.uri)
         if retry is not None:
             if entry.uri not in retry:

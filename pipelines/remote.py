@@ -24,6 +24,7 @@ from pipelines.errors import (
 from pipelines.redaction import why, without_credentials
 from pipelines.walk import Fail, FileEntry, Node, Scan
 
+PACKED = ("zip", "tar", "libarchive")  # in a chain of `::`, files whose members fsspec shows
 BUCKETS = frozenset(("s3", "s3a", "gs", "gcs"))
 # A URL of these is one place; `::` in it is a part of a name. Other URLs may be chains.
 PLAIN = BUCKETS | {"az", "abfs", "abfss", "adl", "oss", "http", "https", "memory"}
@@ -114,6 +115,11 @@ def list_store(source: str, shown: str) -> tuple[FileEntry | Node, Scan]:
         name = root.rstrip("/").rpartition("/")[2]
         return FileEntry(name, source, info.get("size") or 0, _version(info)), _nothing
 
+    if "::" in source and scheme.lower() in PACKED:
+        raise ArchiveNotFound(
+            f"{shown!r} is a folder in a packed file, which is not listed: expected one member of "
+            "it, or a tar by its own URL. Unpack it, or list its members"
+        )
     top = Node("", source.rstrip("/"), True)
     root = root.rstrip("/")
 

@@ -123,7 +123,8 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
                         yield where, Skipped(where, f"not a line of JSON in UTF-8: {error}")
     except (OSError, EOFError, zlib.error) as error:
         where = f"{shown(path)}:{number + 1}"
-        yield where, Skipped(where, f"reading breaks off here, what follows is lost: {error}")
+        lost = f"reading breaks off here, what follows is lost: {error}"
+        yield where, Skipped(where, lost, broke_off=True)
 
 
 def text(value: Any, what: str) -> str | None:

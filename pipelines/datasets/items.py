@@ -32,6 +32,7 @@ class Skipped:
 
     uri: str
     reason: str
+    broke_off: bool = False  # and what came after it was not read
 
 
 @dataclass(frozen=True)

@@ -90,15 +90,17 @@ def _jsonl(path: Path, called: str) -> Iterator[Row]:
 
 
 def json_objects(path: Path, called: str) -> Iterator[tuple[str, dict[str, Any] | Row]]:
-    """("NAME:LINE", object) for each line; a refused row for a line that holds none."""
+    """("NAME:LINE", object) for each line; a refused row for a line that holds none, of kind
+    `truncated` where the list breaks off: what came after it is not known."""
     for place, value in json_lines(path):
         where = f"{called}:{place.rpartition(':')[2]}"
         if isinstance(value, dict):
             yield where, value
         else:
             reason = value.reason if isinstance(value, Skipped) else brief(value)
-            reason = f"{reason}: expected an object"
-            yield where, refused(where, FailureKind.UNREADABLE, reason, {})
+            broke_off = isinstance(value, Skipped) and value.broke_off
+            kind = FailureKind.TRUNCATED if broke_off else FailureKind.UNREADABLE
+            yield where, refused(where, kind, f"{reason}: expected an object", {})
 
 
 def _parquet(path: Path, called: str) -> Iterator[Row]:

@@ -1,9 +1,11 @@
 """A list or an oddly named folder, listed again: no row is lost or stands for two files."""
 
+import gzip
 import json
 import os
 import shutil
 import threading
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import fetching
-from pipelines.errors import ArchiveUnreachable
+from pipelines.errors import ArchiveNotFound, ArchiveUnreachable
 from pipelines.lake import Lake
 from pipelines.planning import plan
 from pipelines.query import run
@@ -185,3 +187,33 @@ def test_a_row_taken_out_of_a_jsonl_is_gone_whether_or_not_its_kind_was_told(
     list_of(source, "a.wav")
     assert tag(settings(source, tmp_path, kind=then)).gone == 1
     assert states(tmp_path) == {"a.wav": "tagged", "b.wav": "gone"}
+
+
+@pytest.mark.parametrize("left", [3, 0.5])
+def test_what_a_list_that_breaks_off_does_not_reach_is_not_gone(call, tmp_path, left):
+    listed, lake = tmp_path / "list.jsonl.gz", str(tmp_path / "lake")
+    names = [f"{number}.wav" for number in range(3)]
+    for name in names:
+        shutil.copy(call, tmp_path / name)
+    lines = [json.dumps({"file": name, "said": os.urandom(99).hex()}) for name in names]
+    listed.write_bytes(gzip.compress("\n".join(lines).encode()))
+    assert tag(TagSettings(source=str(listed), lake=lake)).tagged == 3
+    whole = listed.read_bytes()
+    listed.write_bytes(whole[: left if left > 1 else int(left * len(whole))])
+    report = tag(TagSettings(source=str(listed), lake=lake))
+    assert (report.gone, report.failures) == (0, {"truncated": 1})
+    speech = run(Lake(lake), "SELECT DISTINCT uri FROM speech ORDER BY uri")
+    assert speech["uri"].to_pylist() == names
+    listed.write_bytes(whole)
+    assert tag(TagSettings(source=str(listed), lake=lake)).gone == 1  # the row that told of it
+
+
+def test_a_folder_in_a_packed_file_is_refused_and_a_member_is_not(call, tmp_path):
+    with zipfile.ZipFile(tmp_path / "calls.zip", "w") as packed:
+        packed.write(call, "a.wav")
+        packed.write(call, "sub/b.wav")
+    for inside in ("", "sub"):
+        with pytest.raises(ArchiveNotFound, match=r"a folder in a packed file.*one member"):
+            plan(TagSettings(source=f"zip://{inside}::{tmp_path}/calls.zip", lake=str(tmp_path)))
+    member = f"zip://a.wav::{tmp_path}/calls.zip"
+    assert tag(TagSettings(source=member, lake=str(tmp_path / "lake"))).tagged == 1
