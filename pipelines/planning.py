@@ -72,11 +72,12 @@ class Plan:
         source = archive_id(given.source)
         if is_remote(given.source) and given.source.endswith("/"):
             source += "/"
-        folder = given.model and Path(given.model).expanduser()
+        model = self.job.model  # whoever said it: what the lake declares may be another tomorrow
+        folder = Path(model).expanduser()
         options = {
             "source": source,
             "kind": kind_of(given.source, given.kind),
-            "model": str(folder.resolve()) if folder and folder.is_dir() else given.model,
+            "model": str(folder.resolve()) if folder.is_dir() else model,
             "taxonomy": given.taxonomy and str(resolved(given.taxonomy)),
             "segments": given.segments,
             "channels": given.channels,

@@ -29,7 +29,7 @@ from pipelines.query import arrow, ask, connect
 from pipelines.retry import latest_runs, run_on
 from pipelines.segments import SegmentPolicy
 from pipelines.settings import TagSettings
-from pipelines.targets import PRECISION, Target, declared
+from pipelines.targets import PRECISION, Target, declared, same_labels
 from pipelines.taxonomy import Taxonomy
 
 ONLY = ("relabel", "re-embed")
@@ -127,7 +127,8 @@ def steps(settings: ReprocessSettings) -> list[Step]:
     """
     lake = Lake(settings.lake)
     require_goal(settings)
-    goal = _goal(settings, declared(lake))
+    target = declared(lake)
+    goal = _goal(settings, target)
     groups: dict[tuple[str, str, str, str, SegmentPolicy], _Group] = defaultdict(_Group)
     with connect(lake) as db:
         latest, named = latest_runs(db), _named(db)
@@ -150,7 +151,8 @@ def steps(settings: ReprocessSettings) -> list[Step]:
         if goal.taxonomy:
             options["taxonomy"] = settings.taxonomy  # None is then what the lake declares
         else:
-            _require_same_labels(options.get("taxonomy"), like_run["taxonomy_key"], archive)
+            came_from, labels_key = options.get("taxonomy"), like_run["taxonomy_key"]
+            options["taxonomy"] = same_labels(came_from, labels_key, target)
         tagged = TagSettings(**options)
         names = [goal.model] if goal.model else [*named[name, revision], name]
         count = len(group.entries)
@@ -163,16 +165,6 @@ def steps(settings: ReprocessSettings) -> list[Step]:
             Step(what, archive, count, group.segments, group.audio_s, group.size_bytes, make)
         )
     return sorted(found, key=lambda step: (step.what != "relabel", step.archive))
-
-
-def _require_same_labels(path: str | None, key: str, archive: str) -> None:
-    """Raises SettingsError where the labels file of an archive's latest run holds others now, which
-    nobody asked for."""
-    if (now := taxonomy.load(path).key) != key:
-        raise SettingsError(
-            f"the labels of {archive!r} in {path or taxonomy.DEFAULT} have changed since its "
-            f"latest run (then {key}, now {now}): say which with --taxonomy, or put them back"
-        )
 
 
 # ---- what there is ----------------------------------------------------------------------------

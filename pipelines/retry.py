@@ -5,6 +5,7 @@ Knows the tables; knows nothing of how files are read.
 
 import json
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipelines.lake import Lake
 from pipelines.planning import Plan
 from pipelines.query import arrow, connect
 from pipelines.settings import TagSettings
+from pipelines.targets import declared, same_labels
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def retries(
             archive and archive_id(archive),
         ).to_pylist()
         latest = latest_runs(db)
+    target = declared(lake)
     found = []
     for row in rows:
         run = run_on(latest, row["archive"], row["kind"])
@@ -131,6 +134,8 @@ def retries(
         # As that run had them, wherever it had them from: what the lake declares may be another.
         options["segments"], options["channels"] = words_of(run["segments_policy"])
         *_, options["precision"] = parts_of(run["model_key"])
+        with suppress(SettingsError):  # then the plan has others, and `check` tells
+            options["taxonomy"] = same_labels(options.get("taxonomy"), run["taxonomy_key"], target)
         if source is not None:
             options["source"] = source
         keys = {key: run[key] for key in ("model_key", "taxonomy_key", "segments_policy")}

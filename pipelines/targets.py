@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from clsp.checkpoint import resolve
 from pipelines import schemas, taxonomy
+from pipelines.errors import SettingsError, TaxonomyError
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
 from pipelines.segments import SegmentPolicy
@@ -115,6 +116,29 @@ def wanted(settings: TagSettings, lake: Lake) -> Wanted:
         ),
         settings.precision or target.precision or PRECISION,
     )
+
+
+def same_labels(path: str | None, key: str, target: Target) -> str | None:
+    """How settings name the labels of this key: by `path`, where they came from, if its file still
+    holds them; by None, if they are what a run takes that is told nothing; else by the built-in
+    file. Raises SettingsError where they are none of these any more."""
+    if path and _holds(path, key):
+        return path
+    if (target.labels or taxonomy.load()).key == key:
+        return None
+    if _holds(taxonomy.DEFAULT, key):
+        return str(taxonomy.DEFAULT)
+    raise SettingsError(
+        f"labels of the key {key} were asked for, which {path or 'what the lake declares'} held; "
+        "it has others now, and so have those built in. Say which with --taxonomy, or put them back"
+    )
+
+
+def _holds(path: str | Path, key: str) -> bool:
+    try:
+        return taxonomy.load(path).key == key
+    except TaxonomyError:
+        return False
 
 
 def _write(lake: Lake, target: Target) -> None:

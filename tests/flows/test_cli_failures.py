@@ -130,6 +130,17 @@ def test_retry_refuses_another_taxonomy_than_the_latest_runs(archive, ill, tmp_p
     assert CliRunner().invoke(app, given).exit_code == 2
 
 
+def test_retry_keeps_labels_and_model_whatever_is_declared_since(archive, ill, tmp_path):
+    lake, taxonomy = tmp_path / "lake", tmp_path / "mine.yaml"
+    taxonomy.write_text("attributes:\n  mood: {labels: {calm: A calm voice., tense: Tense.}}\n")
+    clsp("tag", archive, "--lake", lake)
+    clsp("target", "--lake", lake, "--taxonomy", taxonomy, "--model", "tiny")
+    ill.clear()
+    assert "1 tagged" in clsp("retry", "--lake", lake)
+    keys = run(Lake(lake), "SELECT DISTINCT taxonomy_key FROM recordings")["taxonomy_key"]
+    assert len(keys) == 1
+
+
 def test_retry_does_the_rest_where_an_archive_is_not_there(archive, ill, tmp_path):
     lake, other = tmp_path / "lake", tmp_path / "other"
     shutil.copytree(archive, other)

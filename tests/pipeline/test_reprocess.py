@@ -168,13 +168,17 @@ def test_labels_that_nobody_asked_to_change_are_not_taken_from_an_edited_file(ar
     tag(TagSettings(source=str(archive), lake=str(lake), taxonomy=str(labels)))
     labels.write_text(text.replace("A calm", "A very calm"))
     asked = ReprocessSettings(lake=str(lake), precision="bfloat16")
-    with pytest.raises(
-        SettingsError, match=r"labels of .* in .*mine\.yaml have changed.*--taxonomy"
-    ):
+    with pytest.raises(SettingsError, match=r"labels of the key .*mine\.yaml held.*--taxonomy"):
         steps(asked)
     assert steps(replace(asked, taxonomy=str(labels)))
     labels.write_text(text)
     assert [step.what for step in steps(asked)] == ["re-embed"]
+    (archive / "more.wav").write_bytes(next(archive.glob("*.wav")).read_bytes() + b"more")
+    targets.declare(Lake(lake), taxonomy=str(labels))
+    assert tag(TagSettings(source=str(archive), lake=str(lake))).tagged == 1  # with the same
+    targets.withdraw(Lake(lake))
+    with pytest.raises(SettingsError, match=r"what the lake declares held.*--taxonomy"):
+        steps(asked)
 
 
 def test_a_cut_by_rules_of_an_earlier_version_is_made_anew():
