@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -114,6 +115,12 @@ def segment_id(content: str, start_sample: int, end_sample: int, channel: int | 
     return blake2b(name.encode(), digest_size=16).hexdigest()
 
 
+def told_of(uri: str, message: str | None, copied: str) -> str | None:
+    """What was said of the file `copied`, by its name, as said of a copy of it."""
+    was, name = (repr(PurePosixPath(each).name) for each in (copied, uri))
+    return name + message.removeprefix(was) if message and message.startswith(was) else message
+
+
 def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa.Table:
     """One row per file, tagged or failed."""
     now = datetime.now(UTC)
@@ -137,7 +144,8 @@ def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa
                 "duration_s": info and info.duration_s if failed else told.duration_s,
                 "state": "failed" if failed else "tagged",
                 "error_kind": error and str(error.kind),
-                "error_message": error and redacted(error.message),
+                "error_message": error
+                and told_of(outcome.entry.uri, redacted(error.message), told.entry.uri),
                 "limits": job.limits.key,
                 "attempts": int(failed),  # those before are added where they are known: on commit
                 "segments_policy": job.policy.key,

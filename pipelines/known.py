@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipelines import faults, schemas
-from pipelines.jobs import Chunk, ChunkResult, Job
+from pipelines.jobs import Chunk, ChunkResult, Job, told_of
 from pipelines.lake import Lake
 from pipelines.query import arrow, connect
 
@@ -74,6 +74,9 @@ class Adopter:
                 "version": entry.version,
                 "size_bytes": entry.size_bytes,
                 "metadata": entry.metadata,
+                "error_message": told_of(
+                    entry.uri, contents[content]["error_message"], contents[content]["uri"]
+                ),
                 "attempts": 0,
                 "taxonomy_key": job.taxonomy.key,
                 "processed_at": now,

@@ -64,6 +64,23 @@ def test_copies_in_several_chunks_have_their_rows_once(archive, tmp_path):
     assert harm(lake) == []
 
 
+def test_what_is_said_of_a_copy_names_the_copy(archive, tmp_path):
+    lake = tmp_path / "lake"
+    whole = next(archive.glob("*.wav")).read_bytes()
+    names = {"it's cut.wav": whole[: len(whole) // 2], "words.wav": b"no audio"}
+    for name, content in names.items():
+        (archive / name).write_bytes(content)
+        (archive / f"same {name}").write_bytes(content)
+    tagging.tag(TagSettings(source=str(archive), lake=str(lake)))
+    (archive / "later.wav").write_bytes(names["it's cut.wav"])  # known by then
+    assert tagging.tag(TagSettings(source=str(archive), lake=str(lake))).known == 1
+    sql = "SELECT uri, error_message FROM recordings WHERE error_message IS NOT NULL"
+    rows = run(Lake(lake), sql).to_pylist()
+    assert len(rows) == 5
+    for row in rows:
+        assert row["error_message"].startswith(f"{row['uri']!r}: ")
+
+
 def test_another_policy_shares_embeddings_where_the_spans_are_the_same(archive, tmp_path):
     lake = tmp_path / "lake"
     tagging.tag(TagSettings(str(archive), str(lake)))
