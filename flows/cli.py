@@ -64,6 +64,14 @@ EXIT_STRICT, EXIT_TERMINAL, EXIT_TRANSIENT = 1, 3, 4
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says to one more byte
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"clsp-pipelines {version('clsp-pipelines')}")
+        raise typer.Exit
+
+
 @app.callback()
 def before(
     log_format: Annotated[
@@ -75,7 +83,10 @@ def before(
     ] = None,
     log_level: Annotated[
         LogLevel | None,
-        typer.Option(help="From this level on (info).", envvar="CLSP_LOG_LEVEL"),
+        typer.Option(
+            help="From this level on: info, or warning where no format is given either.",
+            envvar="CLSP_LOG_LEVEL",
+        ),
     ] = None,
     grace_s: Annotated[
         float | None,
@@ -85,6 +96,10 @@ def before(
             envvar="CLSP_GRACE_S",
         ),
     ] = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="This version; no more."),
+    ] = False,
 ) -> None:
     set_up(log_format, log_level)
     if grace_s is not None:

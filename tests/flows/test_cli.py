@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import fields
+from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
 
@@ -35,6 +36,10 @@ def small(sample_archive, tmp_path) -> Path:
     shutil.copy(sample_archive / CLIP, root)
     shutil.copy(sample_archive / "damaged/minutes.wav", root)
     return root
+
+
+def test_the_version_is_that_of_the_package():
+    assert clsp("--version") == f"clsp-pipelines {version('clsp-pipelines')}\n"
 
 
 def test_tag_reports_what_it_did_and_does_nothing_the_second_time(small, tmp_path):
