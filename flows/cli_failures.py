@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.options import (
+    MOST,
     DeviceOption,
     ExecutorName,
     ExecutorOption,
@@ -57,7 +58,7 @@ def failures(
         list[Kind] | None, typer.Option("--kind", help="Failures of this kind; repeatable.")
     ] = None,
     archive: ArchiveOption = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Most rows shown.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="Most rows shown.")] = 100,
     json: JsonOption = False,
 ) -> None:
     """Files that could not be tagged: how many of each kind, then which, why, when, how often."""

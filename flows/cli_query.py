@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.options import (
+    MOST,
     JsonOption,
     LakeModelOption,
     LakeOption,
@@ -58,7 +59,7 @@ def sql(
 def search(
     text: Annotated[str, typer.Argument(help='What to look for: "a woman whispering".')],
     lake: LakeOption,
-    k: Annotated[int, typer.Option("-k", help="How many segments.")] = 10,
+    k: Annotated[int, typer.Option("-k", max=MOST, help="How many segments.")] = 10,
     model: LakeModelOption = None,
     precision: LakePrecisionOption = None,
     json: JsonOption = False,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.options import JsonOption, LakeOption
+from flows.options import MOST, JsonOption, LakeOption
 
 SHOWN = ("run_id", "state", "archive", "files", "tagged", "failed", "gone", "audio_s", "seconds")
 
@@ -15,7 +15,7 @@ def runs(
     run: Annotated[
         str | None, typer.Option("--run", help="One run: its chunks, and its failures by kind.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Most runs shown.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="Most runs shown.")] = 20,
     json: JsonOption = False,
 ) -> None:
     """Runs, latest first: how far, how fast, files by state. A run is seen from its first committed

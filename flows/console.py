@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line end
 PIPE_WIDTH = 240  # columns where the output is no terminal: nobody folds a file by hand
+LEAST_WIDTH = 8  # of a column that can be read
 
 # No emoji: a name such as `a:key:b.wav` is what it is.
 out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
@@ -49,15 +50,32 @@ def _plain(value: Any) -> Any:
 
 
 def print_rows(rows: Sequence[dict[str, Any]], title: str | None = None) -> None:
-    """Dictionaries with the same keys, as a table."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    """Dictionaries with the same keys, as a table; where that is too wide, a block for each."""
     columns = list(rows[0]) if rows else []
+    if len(columns) * (LEAST_WIDTH + 3) > out.width:
+        return _print_blocks(rows, title)
+    table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         number = all(isinstance(row[column], int | float | None) for row in rows)
         table.add_column(_literal(column), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     out.print(table if rows else "[dim]no rows[/dim]")
+
+
+def _print_blocks(rows: Sequence[dict[str, Any]], title: str | None) -> None:
+    """Each row as lines of a column's name and its value: Rich would make many columns so narrow
+    that nothing is left of them."""
+    if title:
+        out.print(title, style="italic")
+    for number, row in enumerate(rows, 1):
+        out.rule(f"row {number}", align="left", characters="-")
+        block = Table.grid(padding=(0, 2))
+        block.add_column(style="bold", no_wrap=True)
+        block.add_column(overflow="fold")
+        for column, value in row.items():
+            block.add_row(_literal(column), _cell(value))
+        out.print(block)
 
 
 def _cell(value: Any) -> str:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+MOST = 1_000_000_000  # rows: more is a slip, and too long a number for DuckDB
+
 
 class ExecutorName(StrEnum):
     local = "local"

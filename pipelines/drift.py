@@ -17,25 +17,25 @@ Knows nothing of watches.
 
 from collections.abc import Sequence
 
-# The first parameter is no column's name: a macro would take it for the column. Compared as it is,
+# The parameters are no attribute's name: a macro would take them for its column. Compared as it is,
 # not joined, it leaves the other attributes' parts of labels_long out of the plan.
 _MACRO = """
-CREATE MACRO label_drift(attribute_name, days) AS (
+CREATE MACRO label_drift(_attribute, _days) AS (
   WITH came AS (
     SELECT s.segment_id, epoch(now()) - epoch(min(l.committed_at)) AS age_s
     FROM segments s JOIN runs l ON l.chunk_id = s.chunk_id GROUP BY s.segment_id),
   counted AS (
-    SELECT count(*) FILTER (c.age_s < days * 86400) AS n,
-           count(*) FILTER (c.age_s >= days * 86400) AS m
+    SELECT count(*) FILTER (c.age_s < _days * 86400) AS n,
+           count(*) FILTER (c.age_s >= _days * 86400) AS m
     FROM labels_long v JOIN came c ON c.segment_id = v.segment_id
-    WHERE v.attribute = attribute_name AND c.age_s < 2 * days * 86400
+    WHERE v.attribute = _attribute AND c.age_s < 2 * _days * 86400
     GROUP BY v.label),
   shares AS (
     SELECT (n + 0.5) / sum(n + 0.5) OVER () AS p, (m + 0.5) / sum(m + 0.5) OVER () AS q,
            sum(n) OVER () AS after, sum(m) OVER () AS before
     FROM counted)
   SELECT CASE WHEN {wrong}
-              THEN error('label_drift(' || attribute_name || ', ' || days || '): expected {wanted}')
+              THEN error('label_drift(' || _attribute || ', ' || _days || '): expected {wanted}')
               WHEN min(after) > 0 AND min(before) > 0
               THEN sum((p - q) * ln(p / q))::DOUBLE END FROM shares)
 """
@@ -45,6 +45,6 @@ def label_drift(attributes: Sequence[str]) -> str:
     """SQL that makes the macro, for labels of these attributes."""
     names = [name.replace("'", "''") for name in attributes]
     listed = ", ".join(f"'{name}'" for name in names)
-    unknown = f"attribute_name NOT IN ({listed}) OR " if names else ""
+    unknown = f"_attribute NOT IN ({listed}) OR " if names else ""
     wanted = f"one of {', '.join(names) or 'the attributes'}, and more than 0 days"
-    return _MACRO.format(wrong=f"{unknown}days <= 0", wanted=wanted)
+    return _MACRO.format(wrong=f"{unknown}_days <= 0", wanted=wanted)

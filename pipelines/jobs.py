@@ -121,6 +121,14 @@ def told_of(uri: str, message: str | None, copied: str) -> str | None:
     return name + message.removeprefix(was) if message and message.startswith(was) else message
 
 
+def _message(outcome: Outcome, error: RecordingError) -> str | None:
+    """As said of the file itself; but of what it copies, where that could not be had."""
+    message, copied = redacted(error.message), outcome.copy_of
+    if copied is None or error.kind == FailureKind.UNREACHABLE:
+        return message
+    return told_of(outcome.entry.uri, message, copied.entry.uri)
+
+
 def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa.Table:
     """One row per file, tagged or failed."""
     now = datetime.now(UTC)
@@ -144,8 +152,7 @@ def recordings_table(job: Job, chunk_id: str, outcomes: Iterable[Outcome]) -> pa
                 "duration_s": info and info.duration_s if failed else told.duration_s,
                 "state": "failed" if failed else "tagged",
                 "error_kind": error and str(error.kind),
-                "error_message": error
-                and told_of(outcome.entry.uri, redacted(error.message), told.entry.uri),
+                "error_message": error and _message(outcome, error),
                 "limits": job.limits.key,
                 "attempts": int(failed),  # those before are added where they are known: on commit
                 "segments_policy": job.policy.key,

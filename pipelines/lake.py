@@ -25,6 +25,7 @@ from pipelines import faults, schemas
 from pipelines.errors import LakeBusy, LakeError
 from pipelines.layout import writer_properties
 from pipelines.places import resolved
+from pipelines.redaction import redacted
 
 if TYPE_CHECKING:
     from pipelines.contents import Contents
@@ -76,6 +77,11 @@ class Lake:
     def __init__(self, root: str | Path, create: bool = False, absent_ok: bool = False) -> None:
         self.root = resolved(root)
         self._contents: Contents | None = None  # of what is committed, as far as it was asked for
+        if "://" in str(root):
+            raise LakeError(
+                f"a lake cannot lie at {redacted(str(root))!r}: expected a folder of a file system "
+                "that honours flock. An archive may lie in an object store; its lake may not"
+            )
         if unfit := UNFIT.search(str(self.root)):
             raise LakeError(
                 f"a lake cannot lie at {str(self.root)!r}: its path has {unfit[0]!r}, which Delta "

@@ -208,6 +208,8 @@ def run(lake: Lake, sql: str, at: datetime | None = None) -> pa.Table:
 
 def ask(db: duckdb.DuckDBPyConnection, sql: str, as_text: tuple[str, ...] = ()) -> pa.Table:
     """`run`, on a connection that is there; of these types, values become text."""
+    if not sql.isascii() and (unfit := next((c for c in sql if "\ud800" <= c <= "\udfff"), "")):
+        raise QueryError(f"the query holds {unfit!r}: expected SQL in UTF-8")
     try:
         _require_query(db, sql)
         return _as_text(db.sql(sql), as_text).to_arrow_table()

@@ -205,8 +205,8 @@ def _no_archive(
 
 def _stamp(info: dict[str, Any]) -> str:
     """What the store says changes with the content: an entity tag, else a time."""
-    keys = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created")
-    for key in keys:
+    keys = ("ETag", "etag", "LastModified", "Last-Modified", "last_modified", "mtime", "updated")
+    for key in (*keys, "created"):
         if value := info.get(key):  # some stores give a datetime here and a number there
             return str(value.timestamp() if isinstance(value, datetime) else value).strip('"')
     return ""

@@ -150,9 +150,6 @@ def steps(settings: ReprocessSettings) -> list[Step]:
         name, revision, options["precision"] = parts_of(key)
         if goal.taxonomy:
             options["taxonomy"] = settings.taxonomy  # None is then what the lake declares
-        else:
-            came_from, labels_key = options.get("taxonomy"), like_run["taxonomy_key"]
-            options["taxonomy"] = same_labels(came_from, labels_key, target)
         tagged = TagSettings(**options)
         names = [goal.model] if goal.model else [*named[name, revision], name]
         count = len(group.entries)
@@ -160,7 +157,8 @@ def steps(settings: ReprocessSettings) -> list[Step]:
             assert goal.taxonomy
             make = _relabelling(tagged, archive, names, key, policy, goal.taxonomy, group)
         else:
-            make = _embedding(tagged, names, key, group)
+            labels_key = None if goal.taxonomy else like_run["taxonomy_key"]
+            make = _embedding(tagged, names, key, group, labels_key, target)
         found.append(
             Step(what, archive, count, group.segments, group.audio_s, group.size_bytes, make)
         )
@@ -290,11 +288,24 @@ def _model(names: list[str], key: str) -> str:
 
 
 def _embedding(
-    settings: TagSettings, names: list[str], key: str, group: _Group
+    settings: TagSettings,
+    names: list[str],
+    key: str,
+    group: _Group,
+    labels_key: str | None,
+    target: Target,
 ) -> Callable[[], Plan]:
-    """The files are read again: those that are still there."""
+    """The files are read again: those that are still there. labels_key: of the labels that they
+    get, where nobody asks for others."""
     uris = frozenset(entry.uri for entry in group.entries)
-    return lambda: plan(replace(settings, model=_model(names, key)), retry=uris)
+
+    def made() -> Plan:
+        labels = settings.taxonomy
+        if labels_key is not None:
+            labels = same_labels(labels, labels_key, target)
+        return plan(replace(settings, model=_model(names, key), taxonomy=labels), retry=uris)
+
+    return made
 
 
 # ---- the cost ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from clsp.checkpoint import PRECISIONS
@@ -101,8 +102,8 @@ class TagSettings:
         check_precision(self.precision)
         limits = ("max_duration_s", "max_bytes", "file_timeout_s")
         for name in ("batch_s", "decode_threads", "chunk_files", "chunk_mib", *limits):
-            if (value := getattr(self, name)) is not None and not value > 0:
-                raise SettingsError(f"{name} {getattr(self, name)}: expected more than 0")
+            if (value := getattr(self, name)) is not None and not 0 < value < inf:
+                raise SettingsError(f"{name} {value}: expected more than 0, and a finite number")
         for name in ("workers", "limit"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise SettingsError(f"{name} {value}: expected at least 1")

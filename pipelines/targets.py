@@ -129,8 +129,8 @@ def same_labels(path: str | None, key: str, target: Target) -> str | None:
     if _holds(taxonomy.DEFAULT, key):
         return str(taxonomy.DEFAULT)
     raise SettingsError(
-        f"labels of the key {key} were asked for, which {path or 'what the lake declares'} held; "
-        "it has others now, and so have those built in. Say which with --taxonomy, or put them back"
+        f"labels of the key {key}, which {path or 'what the lake declared'} held, are neither "
+        "there now nor built in. Say which to take with --taxonomy, or put them back"
     )
 
 

@@ -19,6 +19,7 @@ from pipelines.schemas import AS_OF, BEST_SUFFIX, LABELS, SPEECH_COLUMNS
 
 DEFAULT = Path(__file__).with_name("taxonomy.yaml")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+VIEW_COLUMNS = ("attribute", "similarity", "style")  # of labels_long, of a search, of styles_long
 STYLE_PREFIX = "style_"
 MOST_MARGIN = 2.0  # cosines lie within -1 and 1
 # What PyYAML raises for text that is not YAML: its own errors, and those of its constructors.
@@ -181,6 +182,8 @@ def _attribute(name: Any, body: Any, margins: Margins, where: str) -> Attribute:
         label: tuple(t.replace("{}", word) for t in templates for word in words)
         for label, words in wordings.items()
     }
+    if name in VIEW_COLUMNS:
+        raise TaxonomyError(f"{where}: a name that queries have for something else; rename it")
     if str(name).startswith(STYLE_PREFIX):
         raise TaxonomyError(f"{where}: names that begin with {STYLE_PREFIX} are those of styles")
     if "min_margin" in body:

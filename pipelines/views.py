@@ -110,8 +110,8 @@ def create(
         "styles_long": _styles_long(taxonomy, ready),
     }
     macros = {
-        "speech_by": f"""CREATE MACRO speech_by(key) AS TABLE
-            {_labelled(taxonomy)} AND l.taxonomy_key = key""",
+        "speech_by": f"""CREATE MACRO speech_by(_key) AS TABLE
+            {_labelled(taxonomy)} AND l.taxonomy_key = _key""",
         "label_drift": label_drift(_attributes(taxonomy)),
     }
     for name in asked:

@@ -4,6 +4,7 @@ One class for every executor, so the answers cannot depend on which one runs it.
 it. Knows nothing of lakes, plans or Ray.
 """
 
+import errno
 import queue
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -296,9 +297,14 @@ class Worker:
         )
 
 
+# What this machine is out of, for now: room in its folder for temporary files, open files, memory.
+SHORT_OF = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
 def _kind(error: Exception) -> FailureKind:
     """What an error of no class of ours means for the file it came from."""
-    if isinstance(error, TransientError):
+    short_of = isinstance(error, OSError) and error.errno in SHORT_OF
+    if isinstance(error, TransientError) or short_of:
         return FailureKind.UNREACHABLE
     # torch has no class of its own for it on the CPU.
     if isinstance(error, MemoryError) or "not enough memory" in (text := str(error)):

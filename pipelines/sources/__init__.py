@@ -27,6 +27,7 @@ from pipelines.walk import is_hidden, taker
 
 KINDS = ("auto", "folder", "list", "scp", "lhotse", "webdataset")
 TARS = webdataset.SUFFIXES
+WEB = ("http://", "https://")
 
 
 def list_source(
@@ -97,6 +98,9 @@ def would_list(
 ) -> Callable[[str], bool]:
     """Tells of a uri whether `list_source`, called like this, lists it where it is there."""
     kind = kind_of(source, kind)
+    if kind == "folder" and source.lower().startswith(WEB) and not source.endswith("/"):
+        page = archive_id(source).rpartition("/")[2]  # one file, whatever the folder holds
+        return lambda uri: uri == page
     if kind == "folder":
         unseen = _unseen(source)
         return lambda uri: _wanted(uri, include, exclude) and not unseen(uri)

@@ -21,7 +21,9 @@ from clsp.errors import InputError
 from flows.cli import app, main
 from flows.tag import tag_archive
 from pipelines import taxonomy
-from pipelines.errors import ArchiveNotFound, LakeError, QueryError
+from pipelines.errors import ArchiveNotFound, LakeError, QueryError, SettingsError
+from pipelines.lake import Lake
+from pipelines.query import run
 from pipelines.settings import TagSettings
 from tests.flows.commands import clsp, clsp_json
 
@@ -222,6 +224,39 @@ def test_names_that_are_no_utf8_are_shown_and_a_lake_has_none(small, tmp_path):
 def test_an_option_that_means_nothing_to_the_executor_is_told_of(small, tmp_path, caplog):
     clsp("tag", small, "--lake", tmp_path / "lake", "--workers", "2")
     assert "workers: of no use to the local executor; expected with --executor ray" in caplog.text
+
+
+def test_a_row_of_many_columns_is_shown_as_lines(sample_lake):
+    shown = clsp("sql", "--lake", sample_lake, "SELECT * FROM speech ORDER BY uri LIMIT 2")
+    first, second = shown.split("row 2")
+    for block, start in ((first, 0), (second, 1)):
+        told = dict(line.split(maxsplit=1) for line in block.splitlines()[1:] if " " in line)
+        sql = f"SELECT uri, gender_best FROM speech ORDER BY uri LIMIT 1 OFFSET {start}"
+        [row] = run(Lake(sample_lake), sql).to_pylist()
+        assert {name: told[name].strip() for name in row} == row
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("search", "a", "-k", "9223372036854775807"),
+        ("runs", "--limit", "99999999999999999999"),
+        ("failures", "--limit", "99999999999999999999"),
+    ],
+)
+def test_more_rows_than_there_can_be_is_a_slip(sample_lake, given):
+    told = CliRunner().invoke(app, [*given, "--lake", str(sample_lake)])
+    assert told.exit_code == 2
+
+
+def test_a_lake_in_an_object_store_and_sql_of_other_bytes_are_refused(small, tmp_path, sample_lake):
+    told = CliRunner().invoke(app, ["tag", str(small), "--lake", "s3://bucket/lake"])
+    assert isinstance(told.exception, LakeError) and "its lake may not" in str(told.exception)
+    told = CliRunner().invoke(app, ["sql", "--lake", str(sample_lake), "SELECT '\udcff'"])
+    assert isinstance(told.exception, QueryError) and "SQL in UTF-8" in str(told.exception)
+    given = ["tag", str(small), "--lake", str(tmp_path / "lake"), "--batch-s", "inf"]
+    told = CliRunner().invoke(app, given)
+    assert isinstance(told.exception, SettingsError) and "finite" in str(told.exception)
 
 
 def test_status_counts_what_the_lake_holds(sample_lake):

@@ -169,7 +169,7 @@ def test_labels_that_nobody_asked_to_change_are_not_taken_from_an_edited_file(ar
     labels.write_text(text.replace("A calm", "A very calm"))
     asked = ReprocessSettings(lake=str(lake), precision="bfloat16")
     with pytest.raises(SettingsError, match=r"labels of the key .*mine\.yaml held.*--taxonomy"):
-        steps(asked)
+        steps(asked)[0].plan()
     assert steps(replace(asked, taxonomy=str(labels)))
     labels.write_text(text)
     assert [step.what for step in steps(asked)] == ["re-embed"]
@@ -177,8 +177,8 @@ def test_labels_that_nobody_asked_to_change_are_not_taken_from_an_edited_file(ar
     targets.declare(Lake(lake), taxonomy=str(labels))
     assert tag(TagSettings(source=str(archive), lake=str(lake))).tagged == 1  # with the same
     targets.withdraw(Lake(lake))
-    with pytest.raises(SettingsError, match=r"what the lake declares held.*--taxonomy"):
-        steps(asked)
+    with pytest.raises(SettingsError, match=r"what the lake declared held.*--taxonomy"):
+        steps(asked)[0].plan()
 
 
 def test_a_cut_by_rules_of_an_earlier_version_is_made_anew():
@@ -290,6 +290,18 @@ def test_labels_are_readable_while_new_ones_are_made(lake, mood, monkeypatch):
 
 
 # ---- what was before --------------------------------------------------------------------------
+
+
+def test_attributes_may_be_called_as_macros_call_what_they_are_given(lake, tmp_path):
+    labels, names = tmp_path / "odd.yaml", ("key", "days", "attribute_name")
+    two = "{labels: {calm: A calm voice., tense: A tense voice.}}"
+    labels.write_text("attributes: {" + ", ".join(f"{name}: {two}" for name in names) + "}")
+    done(lake, taxonomy=str(labels))
+    [now] = rows(lake, "SELECT DISTINCT taxonomy_key FROM speech")
+    sql = f"SELECT count(*) AS n FROM speech_by('{now['taxonomy_key']}')"
+    assert rows(lake, sql) == rows(lake, "SELECT count(*) AS n FROM speech")
+    for name in names:
+        assert rows(lake, f"SELECT label_drift('{name}', 7) AS moved") == [{"moved": None}]
 
 
 def test_earlier_labels_are_there_by_key_and_by_time(archive, lake, mood):

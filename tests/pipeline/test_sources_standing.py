@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import fetching
+from pipelines import fetching, remote
+from pipelines.archive import EVERYTHING
 from pipelines.errors import ArchiveNotFound, ArchiveUnreachable
 from pipelines.lake import Lake
 from pipelines.planning import plan
@@ -22,6 +23,7 @@ from pipelines.reprocess import ReprocessSettings, steps
 from pipelines.retry import retries
 from pipelines.settings import TagSettings
 from pipelines.sources import rows as list_rows
+from pipelines.sources import would_list
 from pipelines.tagging import carry_out, tag
 from pipelines.verify import verify
 
@@ -217,3 +219,17 @@ def test_a_folder_in_a_packed_file_is_refused_and_a_member_is_not(call, tmp_path
             plan(TagSettings(source=f"zip://{inside}::{tmp_path}/calls.zip", lake=str(tmp_path)))
     member = f"zip://a.wav::{tmp_path}/calls.zip"
     assert tag(TagSettings(source=member, lake=str(tmp_path / "lake"))).tagged == 1
+
+
+def test_one_page_of_the_web_says_nothing_of_the_folder_it_stands_for():
+    """The same address without its last slash is one page: what the folder had is not gone."""
+    folder, page = "https://calls.example/2026/", "https://calls.example/2026"
+    assert would_list(folder, "auto", EVERYTHING, ())("a.wav")
+    assert not would_list(page, "auto", EVERYTHING, ())("a.wav")
+    assert would_list(page, "auto", EVERYTHING, ())("2026")
+
+
+def test_a_server_without_tags_is_known_by_its_times():
+    told = {"size": 3, "Last-Modified": "Sat, 28 Nov 2026 03:00:00 GMT"}
+    assert remote._version(told) == remote._version(dict(told))
+    assert "unknown" not in remote._version(told)

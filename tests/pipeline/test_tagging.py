@@ -1,5 +1,7 @@
 """An archive becomes tables: nothing lost, nothing twice, the same on every executor."""
 
+import errno
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -10,9 +12,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import tagging
+from pipelines import tagging, worker
 from pipelines.archive import FileEntry
-from pipelines.errors import LakeError
+from pipelines.errors import FailureKind, LakeError
 from pipelines.feed import batches
 from pipelines.lake import Lake
 from pipelines.packing import unpack
@@ -316,3 +318,9 @@ def test_batches_hold_every_segment_once_within_the_budget(lengths, budget):
     assert [i for batch in cut for i in batch] == list(range(len(lengths)))
     for batch in cut:
         assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= budget
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EMFILE, errno.ENOMEM])
+def test_what_this_machine_is_out_of_costs_no_file_for_good(code):
+    assert worker._kind(OSError(code, os.strerror(code))) is FailureKind.UNREACHABLE
+    assert worker._kind(OSError(errno.EIO, "Input/output error")) is FailureKind.UNREADABLE

@@ -278,6 +278,9 @@ REFUSED = {
     ),
     "an attribute given twice": (f"attributes: {{mood: {TWO}, mood: {TWO}}}", "mood"),
     "an attribute that passes for a style": (attribute(TWO, "style_mood"), "style_mood"),
+    "an attribute called style": (attribute(TWO, "style"), "queries have for something else"),
+    "an attribute called attribute": (attribute(TWO, "attribute"), "for something else"),
+    "an attribute called similarity": (attribute(TWO, "similarity"), "for something else"),
     "an attribute named as another's best label": (
         f"attributes: {{mood: {TWO}, mood_best: {TWO}}}",
         "mood_best",
