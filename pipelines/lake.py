@@ -266,6 +266,14 @@ class Lake:
                 except CommitFailedError:
                     if attempt == COMMIT_ATTEMPTS:
                         raise
+                except Exception as error:
+                    if type(error) is not Exception:  # as Delta's is for a column of another type
+                        raise
+                    raise LakeError(
+                        f"table {path}: {error}. A column of it holds another type: an attribute "
+                        "has the name of what an earlier taxonomy made. Rename it; nothing was "
+                        "written"
+                    ) from error
         faults.reach(f"appended.{name}")
 
 

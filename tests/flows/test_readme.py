@@ -3,6 +3,7 @@ tells people to type works."""
 
 import re
 import shlex
+from itertools import pairwise
 
 import pytest
 import typer
@@ -49,6 +50,8 @@ def test_what_it_tells_people_to_type_works(tmp_path, monkeypatch):
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
         words = [word.replace("my-lake", str(tmp_path / "my-lake")) for word in words]
+        lakes = [where for option, where in pairwise(words) if option == "--lake"]
+        assert all(where.startswith(str(tmp_path)) for where in lakes), line  # none in the checkout
         if ">" in words:
             words = words[: words.index(">")]
         result = CliRunner().invoke(app, words)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from pipelines import relabel, tagging, targets
-from pipelines.errors import QueryError, SettingsError
+from pipelines.errors import LakeError, QueryError, SettingsError
 from pipelines.goal import Goal
 from pipelines.jobs import parts_of
 from pipelines.lake import Lake
@@ -302,6 +302,18 @@ def test_attributes_may_be_called_as_macros_call_what_they_are_given(lake, tmp_p
     assert rows(lake, sql) == rows(lake, "SELECT count(*) AS n FROM speech")
     for name in names:
         assert rows(lake, f"SELECT label_drift('{name}', 7) AS moved") == [{"moved": None}]
+
+
+def test_an_attribute_named_as_another_ones_score_is_told_of(lake, tmp_path):
+    labels, sql = (
+        tmp_path / "odd.yaml",
+        "SELECT segment_id, gender, gender_p FROM speech ORDER BY 1",
+    )
+    before = rows(lake, sql)
+    labels.write_text("attributes: {gender_p: {labels: {a: A calm voice., b: A tense voice.}}}")
+    with pytest.raises(LakeError, match=r"labels: .*Rename it; nothing was written"):
+        done(lake, taxonomy=str(labels))
+    assert rows(lake, sql) == before
 
 
 def test_earlier_labels_are_there_by_key_and_by_time(archive, lake, mood):
