@@ -5,6 +5,7 @@ Knows libsndfile. Does not know who reads, nor what is done where it declines a 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,6 +26,8 @@ PIECE_FRAMES, SMALL_FRAMES = 1 << 14, 1 << 4
 # Ogg's pieces grow from this to an eighth of what was read: what comes of a damaged one, without an
 # error at times, changes with them.
 OGG_FRAMES = 1 << 11
+BEGINS = b"\2"  # a page's flag (RFC 3533, section 6), after its version, 0
+OGG_BLOCK = 1 << 20
 # A length from here on means that the writer did not know it.
 _STREAMED_BYTES = 0x7FFF0000
 _STREAMED_BYTES_64 = 1 << 62
@@ -43,6 +46,8 @@ def open_soundfile(path: Path, file: IO[bytes], stack: ExitStack, limits: Limits
         return exc.error_string
     if sound.frames == 0:  # a WAV whose recorder died says so too, with its samples in place
         return "no samples"
+    if sound.format == "OGG" and _joined(file.fileno()):
+        return "several streams, one behind the other"  # of which it reads the first
     known = sound.frames < 1 << 62
     rate, channels = sound.samplerate, sound.channels
     duration_s = sound.frames / rate if known and rate > 0 else None
@@ -78,6 +83,20 @@ def open_soundfile(path: Path, file: IO[bytes], stack: ExitStack, limits: Limits
             yield piece
 
     return Decoded(info, pieces(), sound.frames * _cut_off(sound.extra_info) if known else 0)
+
+
+def _joined(descriptor: int) -> bool:
+    """Whether an Ogg has a stream that begins behind the pages of another, as what radio stations
+    send, and files put together, have. Begins of streams that run side by side come first."""
+    at = 0
+    while (head := os.pread(descriptor, 27 + 255, at))[:4] == b"OggS" and head[5:6] == BEGINS:
+        at += 27 + head[26] + sum(head[27 : 27 + head[26]])
+    mark = b"OggS\0" + BEGINS
+    while len(block := os.pread(descriptor, OGG_BLOCK, at)) >= len(mark):
+        if mark in block:
+            return True
+        at += len(block) - len(mark) + 1
+    return False
 
 
 @lru_cache(maxsize=1)

@@ -230,3 +230,25 @@ def test_streams_that_begin_in_the_middle_do_not_end_it() -> None:
         raise IndexError("list index out of range")
 
     assert list(_packets(SimpleNamespace(demux=demux), None)) == ["first", "last"]
+
+
+@pytest.mark.parametrize("uri", [uri for uri, told in CLIPS.items() if told[0] == "ogg"])
+def test_ogg_streams_joined_end_to_end_are_read_to_the_last(tmp_path: Path, uri: str) -> None:
+    """As radio stations send them; libsndfile would stop after the first, without a word."""
+    joined = tmp_path / "joined.ogg"
+    joined.write_bytes((SAMPLES / uri).read_bytes() * 3)
+    info, once = read(SAMPLES / uri)
+    found, samples = read(joined)  # by FFmpeg, for which all Opus is of 48 kHz
+    seconds = len(once) / info.sample_rate
+    assert len(samples) / found.sample_rate == pytest.approx(3 * seconds, rel=0.02)
+    third = samples[-int(0.95 * seconds * found.sample_rate) :]
+    assert np.sqrt(np.mean(third**2)) == pytest.approx(np.sqrt(np.mean(once**2)), rel=0.1)
+
+
+def test_ogg_streams_of_other_rates_joined_are_truncated_and_told_of(tmp_path: Path) -> None:
+    joined = tmp_path / "joined.ogg"
+    one, other = "calls/2026-04/call-0207.ogg", "voicemail/fast.ogg"
+    joined.write_bytes((SAMPLES / one).read_bytes() + (SAMPLES / other).read_bytes())
+    with pytest.raises(RecordingError) as caught:
+        read(joined)
+    assert caught.value.kind is FailureKind.TRUNCATED
