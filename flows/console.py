@@ -52,7 +52,8 @@ def _plain(value: Any) -> Any:
 def print_rows(rows: Sequence[dict[str, Any]], title: str | None = None) -> None:
     """Dictionaries with the same keys, as a table; where that is too wide, a block for each."""
     columns = list(rows[0]) if rows else []
-    if len(columns) * (LEAST_WIDTH + 3) > out.width:
+    longest = {c: max(len(c), *(len(_cell(row[c])) for row in rows)) for c in columns}
+    if sum(min(length, LEAST_WIDTH) + 3 for length in longest.values()) > out.width:
         return _print_blocks(rows, title)
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:

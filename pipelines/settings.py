@@ -102,8 +102,10 @@ class TagSettings:
         check_precision(self.precision)
         limits = ("max_duration_s", "max_bytes", "file_timeout_s")
         for name in ("batch_s", "decode_threads", "chunk_files", "chunk_mib", *limits):
-            if (value := getattr(self, name)) is not None and not 0 < value < inf:
-                raise SettingsError(f"{name} {value}: expected more than 0, and a finite number")
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise SettingsError(f"{name} {value}: expected more than 0")
+        if self.batch_s == inf:
+            raise SettingsError("batch_s inf: expected a finite number of seconds")
         for name in ("workers", "limit"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise SettingsError(f"{name} {value}: expected at least 1")
@@ -138,7 +140,8 @@ def check_given(name: str, value: str | None) -> None:
     if value is None or value.strip():
         return
     place = name in PLACES
-    expected = "a path or URL" if place else "a value, or none at all"
+    kind = "a path of a folder" if name == "lake" else "a path or URL"
+    expected = kind if place else "a value, or none at all"
     here = " For the current folder give '.'" if place else ""
     raise SettingsError(
         f"{name} {value!r}: expected {expected}. Is it a shell variable that is not set?{here}"

@@ -297,17 +297,21 @@ class Worker:
         )
 
 
-# What this machine is out of, for now: room in its folder for temporary files, open files, memory.
-SHORT_OF = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+# What this machine is out of, for now: room in its folder for temporary files, or open files.
+SHORT_OF = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 
 
 def _kind(error: Exception) -> FailureKind:
     """What an error of no class of ours means for the file it came from."""
-    short_of = isinstance(error, OSError) and error.errno in SHORT_OF
-    if isinstance(error, TransientError) or short_of:
+    code = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, TransientError) or code in SHORT_OF:
         return FailureKind.UNREACHABLE
     # torch has no class of its own for it on the CPU.
-    if isinstance(error, MemoryError) or "not enough memory" in (text := str(error)):
+    if (
+        code == errno.ENOMEM
+        or isinstance(error, MemoryError)
+        or "not enough memory" in (text := str(error))
+    ):
         return FailureKind.OUT_OF_MEMORY
     if isinstance(error, RuntimeError) and "can't allocate memory" in text:
         return FailureKind.OUT_OF_MEMORY

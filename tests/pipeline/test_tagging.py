@@ -320,7 +320,14 @@ def test_batches_hold_every_segment_once_within_the_budget(lengths, budget):
         assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= budget
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EMFILE, errno.ENOMEM])
-def test_what_this_machine_is_out_of_costs_no_file_for_good(code):
-    assert worker._kind(OSError(code, os.strerror(code))) is FailureKind.UNREACHABLE
-    assert worker._kind(OSError(errno.EIO, "Input/output error")) is FailureKind.UNREADABLE
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (errno.ENOSPC, FailureKind.UNREACHABLE),
+        (errno.EMFILE, FailureKind.UNREACHABLE),
+        (errno.ENOMEM, FailureKind.OUT_OF_MEMORY),
+        (errno.EIO, FailureKind.UNREADABLE),
+    ],
+)
+def test_what_this_machine_is_out_of_costs_no_file_for_good(code, kind):
+    assert worker._kind(OSError(code, os.strerror(code))) is kind
