@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from clsp import perturbation
+from clsp.bootstrap import Bootstrap, Estimate
 from clsp.errors import InputError
-from clsp.metrics import Bootstrap, Estimate, classification
+from clsp.metrics import classification
 from clsp.training.heldout_wording import QUESTIONS, Question, heldout
 from clsp.training.wording import PROMPTS
 

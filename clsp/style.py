@@ -31,7 +31,7 @@ def agreement(
 ) -> Correlation:
     """How cosines follow human ratings: row i of audio (n, dim) with row i of text (n, dim).
 
-    speakers: the rows that are drawn together for the intervals (see clsp.metrics). Raises
+    speakers: the rows that are drawn together for the intervals (see clsp.bootstrap). Raises
     InputError for embeddings of other shapes than each other's, and ratings that are not n numbers.
     """
     if audio.ndim != 2 or audio.shape != text.shape:

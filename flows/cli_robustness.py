@@ -11,7 +11,7 @@ from flows.cli_evaluate import evaluate_app
 from flows.options import JsonOption, ModelOption, Precision, PrecisionOption, SeedOption
 
 if TYPE_CHECKING:
-    from clsp.metrics import Estimate
+    from clsp.bootstrap import Estimate
 
 
 @evaluate_app.command()

@@ -125,6 +125,10 @@ class Recording:
                     raise self._limits.too_long(self.path, text)
         except MemoryError as exc:
             raise _no_memory(self.path, exc) from exc
+        except RecordingError as exc:
+            if exc.kind is not FailureKind.TRUNCATED:
+                raise
+            self.truncated = exc
         except _decoder_errors() as exc:
             text = f"decoding broke off after {count / self.info.sample_rate:.2f} s ({_why(exc)})"
             if count == 0:

@@ -110,7 +110,8 @@ def open_ffmpeg(path: Path, file: IO[bytes], stack: ExitStack, limits: Limits) -
                 yield np.empty((0, info.channels), np.float32)
             elif frame.sample_rate != info.sample_rate:
                 text = f"its rate changes from {info.sample_rate} to {frame.sample_rate} Hz"
-                raise error(path, FailureKind.UNSUPPORTED, f"{text}. Convert it to one rate")
+                text = f"{text}, and what follows is left out. Convert it to one rate"
+                raise error(path, FailureKind.TRUNCATED, text)
             else:
                 yield _samples(frame)
 
@@ -120,8 +121,9 @@ def open_ffmpeg(path: Path, file: IO[bytes], stack: ExitStack, limits: Limits) -
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
     """Decoded frames; None for a packet that gave none, so that who counts the time can.
 
-    One small bad packet at the very end of an MP3 or ADTS stream is no damage: tags and padding
-    after the last frame come as such."""
+    Of an MP3 or ADTS stream, two kinds of bad packets are no damage: a tag where two files were
+    joined, with the frame behind it, and a small one at the very end, where tags and padding are.
+    """
     av = pyav()
     bad: Exception | None = None
     good = False
@@ -129,8 +131,11 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
         try:
             frames = packet.decode()
         except av.error.InvalidDataError as exc:
-            tail = container.format.name in ("mp3", "aac") and packet.size <= TAIL_BYTES
-            if bad is not None or not tail:
+            tagged = container.format.name in ("mp3", "aac")
+            if tagged and _is_tag(bytes(packet)):
+                yield None
+                continue
+            if bad is not None or not tagged or packet.size > TAIL_BYTES:
                 raise
             bad = exc
             continue
@@ -140,6 +145,16 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
         yield from frames or (None,)
     if bad is not None and not good:
         raise bad
+
+
+def _is_tag(packet: bytes) -> bool:
+    """Whether a packet is an ID3v2 tag, and no more behind it than a frame."""
+    if not packet.startswith(b"ID3") or len(packet) < 10:
+        return False
+    size = 0
+    for byte in packet[6:10]:  # of seven bits each
+        size = size << 7 | byte & 0x7F
+    return len(packet) - 10 - size <= TAIL_BYTES
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:

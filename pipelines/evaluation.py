@@ -1,9 +1,9 @@
 """How good a model is on labelled speech: zero-shot answers, and style against human ratings.
 
 A `Dataset` and a model's name in, a plain dictionary out that is fit for JSON: figures with their
-intervals (see clsp.metrics), what was asked, and every clip that could not be used with the reason.
-Undefined figures are None. Retrieval is in evaluation_retrieval.py. Knows no data set by name, and
-nothing of lakes or terminals.
+intervals (see clsp.bootstrap), what was asked, and every clip that could not be used, with the
+reason. Undefined figures are None. Retrieval is in evaluation_retrieval.py. Knows no data set by
+name, and nothing of lakes or terminals.
 """
 
 from collections import Counter
@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from clsp.metrics import CONFIDENCE, Classification, classification, selective
+from clsp.bootstrap import CONFIDENCE
+from clsp.metrics import Classification, classification, selective
 from pipelines.clips import Clips, OnClip, embed, ignore_clip
 from pipelines.datasets.items import Dataset, Item
 from pipelines.datasets.presets import Question

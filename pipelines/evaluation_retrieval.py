@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clsp.metrics import Bootstrap, Estimate, mean
+from clsp.bootstrap import Bootstrap, Estimate
+from clsp.metrics import mean
 from pipelines.clips import OnClip, embed, ignore_clip
 from pipelines.datasets.items import Dataset, Item
 from pipelines.errors import SettingsError

@@ -64,46 +64,61 @@ def walk(
     include: Sequence[str],
     exclude: Sequence[str],
     on_error: OnError,
-    inside: tuple[tuple[int, int], ...] = (),
 ) -> Iterator[FileEntry]:
-    """The files below `folder`, whose uri is `prefix`; `inside` holds the folders being visited.
+    """The files below `folder`, whose uri is `prefix`.
 
     A name that cannot be looked at is told of where it is asked for; a folder always, for what is
     asked for may lie in it.
     """
-    if folder.inode is not None:
-        if folder.inode in inside:
-            return
-        inside = (*inside, folder.inode)
-
     excluded, included = matcher(tuple(exclude)), taker(tuple(include))
     with_hidden = any(map(is_hidden, include))
 
-    def fail(name: str, exc: OSError) -> None:
-        uri = prefix + as_text(name)
-        if not excluded(uri) and (uri.endswith("/") or included(uri)):
-            on_error(uri, exc)
+    def entered(folder: Node, prefix: str, inside: frozenset[tuple[int, int]]) -> _Visit:
+        if folder.inode is not None:
+            if folder.inode in inside:
+                return _Visit(iter(()), prefix, inside)
+            inside = inside | {folder.inode}
 
-    try:
-        nodes = sorted(scan(folder.path, fail), key=_in_order)
-    except OSError as exc:
-        on_error(prefix.rstrip("/"), exc)
-        return
-    names = {node.name for node in nodes}
-    if len(names) < len(nodes):
-        nodes = _told_apart(nodes)
-    if any(table <= names for table in TABLES):
-        return
-    for node in nodes:
+        def fail(name: str, exc: OSError) -> None:
+            uri = prefix + as_text(name)
+            if not excluded(uri) and (uri.endswith("/") or included(uri)):
+                on_error(uri, exc)
+
+        try:
+            nodes = sorted(scan(folder.path, fail), key=_in_order)
+        except OSError as exc:
+            on_error(prefix.rstrip("/"), exc)
+            nodes = []
+        names = {node.name for node in nodes}
+        if len(names) < len(nodes):
+            nodes = _told_apart(nodes)
+        if any(table <= names for table in TABLES):
+            nodes = []
+        return _Visit(iter(nodes), prefix, inside)
+
+    visits = [entered(folder, prefix, frozenset())]  # a folder, one in it, one in that...
+    while visits:
+        nodes, prefix, inside = visits[-1]
+        node = next(nodes, None)
+        if node is None:
+            visits.pop()
+            continue
         uri = prefix + node.name
         if excluded(uri) or node.name in LOCKS:
             continue
         if node.is_folder:
-            if is_hidden(node.name) and not with_hidden:
-                continue
-            yield from walk(scan, node, uri + "/", include, exclude, on_error, inside)
+            if with_hidden or not is_hidden(node.name):
+                visits.append(entered(node, uri + "/", inside))
         elif included(uri):
             yield FileEntry(uri, node.path, node.size_bytes, node.version)
+
+
+class _Visit(NamedTuple):
+    """What of a folder is still to be looked at; `inside` are the folders around it and itself."""
+
+    nodes: Iterator[Node]
+    prefix: str
+    inside: frozenset[tuple[int, int]]
 
 
 def _told_apart(nodes: list[Node]) -> list[Node]:

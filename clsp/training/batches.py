@@ -23,7 +23,7 @@ from clsp.training.options import TrainOptions
 DEFAULT_CLIPS = 32
 WINDOW = 32  # batches: clips of like length are looked for among so many at most
 NOISE_SNR_DB = (10.0, 30.0)
-_ORDER, _TASK, _CLIP = 1, 2, 3  # streams of random numbers
+_ORDER, _TASK, _CLIP, _STAND_IN = 1, 2, 3, 4  # streams of random numbers
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,8 @@ class Batches:
     def load(
         self, step: int, clip: int, task: str, batch: np.ndarray
     ) -> tuple[Tensor, tuple[str, ...]]:
-        """Features and texts of a clip; where it cannot be loaded, of one not in the batch."""
+        """Features and texts of a clip; where it cannot be loaded, of one not in the batch, which
+        stands in for no other clip of it where there are enough."""
         rng = np.random.default_rng([self.options.seed, _CLIP, step, clip])
         first, tries = clip, 0
         while True:
@@ -208,7 +209,9 @@ class Batches:
                     ) from error
                 others = np.setdiff1d(np.arange(len(self.examples)), batch)
                 pool = others if len(others) else batch[batch != first]
-                clip = int(pool[rng.integers(len(pool))])
+                order = np.random.default_rng([self.options.seed, _STAND_IN, step])
+                place = int(np.flatnonzero(batch == first)[0]) + (tries - 1) * len(batch)
+                clip = int(order.permutation(pool)[place % len(pool)])
 
     def _features(self, example: Example, rng: np.random.Generator) -> Tensor:
         longest = self.options.max_s

@@ -1,6 +1,7 @@
 """The training set in memory: log-mel features, what is known of each clip, batches of crops.
 
-It knows the manifest and features; nothing of models or wording beyond the columns of captions.py.
+It knows the manifest and features; nothing of models, nor of wording beyond the columns of
+captions.py.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from torch import Tensor
 from clsp.errors import InputError
 from clsp.features import fbank
 from clsp.training import captions
+from clsp.training.losses import steps
 from clsp.training.synthesise import read_audio, read_manifest
 
 DB = float(np.log(10) / 10)  # features are natural logs of power
@@ -32,9 +34,22 @@ class Clips:
     starts: np.ndarray
     lengths: np.ndarray
     known: np.ndarray  # (clips, columns) of captions.states
+    measured: np.ndarray  # (clips, measures) of losses.steps, float32
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def every(self, step: int, first: int = 0) -> "Clips":
+        """One clip of every `step`, from the `first` on."""
+        own = slice(first, None, step)
+        return Clips(
+            self.rows[own],
+            self.frames,
+            *(
+                values[own]
+                for values in (self.places, self.starts, self.lengths, self.known, self.measured)
+            ),
+        )
 
     def crop(self, clip: int, size: int, rng: np.random.Generator | None) -> np.ndarray:
         """Features of a clip, at most `size` frames: from anywhere, or the first without `rng`."""
@@ -87,7 +102,7 @@ def _joined(parts: list[Clips]) -> Clips:
         [frames for part in parts for frames in part.frames],
         *(
             np.concatenate([getattr(part, name) for part in parts])
-            for name in ("places", "starts", "lengths", "known")
+            for name in ("places", "starts", "lengths", "known", "measured")
         ),
     )
 
@@ -119,6 +134,7 @@ def _load(number: int, data: Path) -> dict[str, Clips]:
     frames, lengths = _features(data, len(rows))
     starts = np.cumsum(lengths) - lengths
     known = np.stack([captions.states(row["attributes"]) for row in rows])
+    measured = np.array([steps(row.get("measured", {})) for row in rows], np.float32)
     splits = {}
     for split in SPLITS:
         own = np.array([place for place, row in enumerate(rows) if row["split"] == split], int)
@@ -129,5 +145,6 @@ def _load(number: int, data: Path) -> dict[str, Clips]:
             starts[own],
             lengths[own],
             known[own],
+            measured[own],
         )
     return splits

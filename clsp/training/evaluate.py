@@ -91,7 +91,7 @@ def evaluate(model: Embedder, clips: Clips) -> dict[str, dict]:
     if not len(clips):
         raise InputError(
             "no clips to measure by: expected some of the dev voices, which the fourth of every 16 "
-            "shards of clips has. Synthesise at least 480 (`--clips`)"
+            "shards of clips has. Synthesise at least 1280 (`--clips`)"
         )
     audio = embed(model, clips)
 

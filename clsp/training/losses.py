@@ -3,7 +3,8 @@
 It knows tensors only: nothing of clips, captions' wording or the model.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,24 @@ SPANS: dict[str, slice] = {
 }
 # What clips are told apart by; "quality" repeats noise, telephone and reverb.
 LEARNT = tuple(attribute for attribute in FACTS if attribute != "breathy")
+# What the labels follow from, as synthesise.py writes it down. Of each: its middle, what counts as
+# one step, and whether steps are of ratios (then they are natural logarithms).
+MEASURES: dict[str, tuple[float, float, bool]] = {
+    "f0_hz": (160.0, 0.35, True),
+    "spread_semitones": (2.0, 0.7, True),
+    "tract_hz": (1_100.0, 0.1, True),
+    "syllables_per_s": (4.3, 0.35, True),
+    "level_dbfs": (-26.0, 10.0, False),
+}
+# Which measure orders clips by which attribute, from what to what.
+ORDERS: dict[str, tuple[str, str, str]] = {
+    "pitch": ("f0_hz", "low", "high"),
+    "expressive": ("spread_semitones", "monotone", "expressive"),
+    "gender": ("tract_hz", "male", "female"),
+    "rate": ("syllables_per_s", "slow", "fast"),
+    "level": ("level_dbfs", "quiet", "loud"),
+}
+LEAST_STEPS = 0.3  # clips nearer to each other than that are not put in an order
 # What carries over least from one voice to another counts more.
 IMPORTANCE = {"gender": 2.0, "whisper": 1.5, "rate": 1.5, "age": 1.5}
 
@@ -61,6 +80,49 @@ def prompt_loss(
             loss = F.cross_entropy(scores, target, weights[SPANS[attribute]])
             losses.append(importance.get(attribute, 1.0) * loss)
     return torch.stack(losses).mean()
+
+
+def steps(measured: Mapping[str, float | None]) -> list[float]:
+    """A clip's measures as steps from the middle of each of MEASURES; NaN where it has none."""
+    found = []
+    for name, (middle, step, ratio) in MEASURES.items():
+        value = measured.get(name)
+        if value is None:
+            found.append(math.nan)
+        else:
+            far = math.log(max(value, 1e-3) / middle) if ratio else value - middle
+            found.append(min(max(far / step, -4.0), 4.0))
+    return found
+
+
+def measure_loss(guessed: Tensor, measured: Tensor) -> Tensor:
+    """Smooth L1 of each measure over the clips that have it, and the mean of these; (n, measures)
+    each, NaN in `measured` where a clip has none."""
+    known = ~measured.isnan()
+    errors = F.smooth_l1_loss(guessed, measured.nan_to_num(), reduction="none") * known
+    return (errors.sum(0) / known.sum(0).clamp(min=1)).mean()
+
+
+def order_by_measures(
+    audio: Tensor, texts: dict[str, Tensor], scale: Tensor, measured: Tensor, known: Tensor,
+    classes: Mapping[str, Iterable[str]],
+) -> Tensor:  # fmt: skip
+    """Of each two clips of a batch, the higher pitched shall be nearer to "high" than to "low", and
+    so on by ORDERS, whatever class each is in, or between two. Who has no gender is not ordered by
+    it. `classes`: the value that each row of `texts` says."""
+    losses = []
+    for attribute, (measure, low, high) in ORDERS.items():
+        text, names = texts[attribute], list(classes[attribute])
+        scores = scale * audio @ (text[names.index(high)] - text[names.index(low)])
+        values = measured[:, list(MEASURES).index(measure)]
+        if attribute == "gender":
+            labelled = (known[:, SPANS[attribute]] == YES).any(1)
+            values = values.masked_fill(~labelled, math.nan)
+        above = values[:, None] - values[None, :] > LEAST_STEPS  # of NaN: never
+        if above.any():
+            first, second = above.nonzero(as_tuple=True)
+            losses.append(order_loss(scores[first], scores[second]))
+    return torch.stack(losses).mean() if losses else audio.sum() * 0.0
 
 
 def order_loss(higher: Tensor, lower: Tensor) -> Tensor:

@@ -1,15 +1,16 @@
-"""Several processes that train one model: who am I, and embeddings across all of them.
+"""Several processes that train one model: who am I, embeddings and gradients across all of them.
 
 Knows torch.distributed and torchrun's environment; nothing of models or losses.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
 
 from clsp.errors import InputError
@@ -51,6 +52,38 @@ def processes(device: str) -> Iterator[str]:
         yield place
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def group(own: int, count: int, meeting: Path) -> Iterator[None]:
+    """Join `count` processes of this machine as number `own`, on CPUs; `meeting` is a file that is
+    not there yet, the same for all. Alone, nothing is joined."""
+    if count == 1:
+        yield
+        return
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=own, world_size=count)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def begin_alike(parameters: Iterable[nn.Parameter]) -> None:
+    """All processes take the first one's values."""
+    if world() > 1:
+        for one in parameters:
+            dist.broadcast(one.data, 0)
+
+
+def mean_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """The mean over all processes in place of each one's own gradients, in one message."""
+    if world() == 1:
+        return
+    grads = [one.grad for one in parameters if one.grad is not None]
+    flat = torch.cat([grad.flatten() for grad in grads])
+    dist.all_reduce(flat)
+    for grad, mean in zip(grads, (flat / world()).split([g.numel() for g in grads]), strict=True):
+        grad.copy_(mean.view_as(grad))
 
 
 class _Gather(torch.autograd.Function):

@@ -13,15 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clsp.embedder import Embedder
-from clsp.training import captions
+from clsp.training import captions, parallel
 from clsp.training.captions import COLUMNS, FACTS, paraphrase
 from clsp.training.dataset import Clips
 from clsp.training.heads import NormedHead
 from clsp.training.losses import (
     IMPORTANCE,
+    MEASURES,
     attribute_loss,
     class_weights,
     contrastive_loss,
+    measure_loss,
+    order_by_measures,
     order_loss,
     prompt_loss,
 )
@@ -34,17 +37,20 @@ LOG_EVERY = 100
 PACED = 8
 SLOWER, FASTER = (0.6, 0.85), (1.2, 1.6)
 RATES = list(PROMPTS["rate"])
+PROMPT_SETS = 2  # wordings of every question that a batch is asked
 Encode = Callable[[list[str]], tuple[Tensor, Tensor]]
 
 
 def optimiser(
     groups: list[tuple[Iterable[nn.Parameter], float]], steps: int
 ) -> Callable[[Tensor], None]:
-    """AdamW over (parameters, rate) groups with a short warm-up, then a cosine to zero."""
+    """AdamW over (parameters, rate) groups with a short warm-up, then a cosine to zero. Of several
+    processes, all begin with the first one's values and take the mean of their gradients."""
     adamw = torch.optim.AdamW(
         [{"params": list(parameters), "lr": rate} for parameters, rate in groups],
         weight_decay=0.01, betas=(0.9, 0.98),
     )  # fmt: skip
+    parallel.begin_alike(p for group in adamw.param_groups for p in group["params"])
     warm = max(steps // 20, 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         adamw,
@@ -54,6 +60,7 @@ def optimiser(
     def step(loss: Tensor) -> None:
         adamw.zero_grad()
         loss.backward()
+        parallel.mean_gradients(p for group in adamw.param_groups for p in group["params"])
         for group in adamw.param_groups:
             nn.utils.clip_grad_norm_(group["params"], 1.0)
         adamw.step()
@@ -79,15 +86,20 @@ def at_tempo(features: Tensor, lengths: Tensor, tempo: float) -> tuple[Tensor, T
     return drawn, (lengths * frames // features.shape[1]).clamp(min=1)
 
 
+def draws(seed: int, phase: int) -> np.random.Generator:
+    """What a phase draws from; of several processes, each draws its own."""
+    return np.random.default_rng([seed, phase, parallel.rank()])
+
+
 class Log:
-    """Prints the mean loss now and then."""
+    """Prints the mean loss now and then; of several processes, the first does."""
 
     def __init__(self, phase: str) -> None:
         self.phase, self.losses, self.start = phase, list[float](), time.monotonic()
 
     def __call__(self, step: int, loss: Tensor) -> None:
         self.losses.append(loss.item())
-        if (step + 1) % LOG_EVERY == 0:
+        if (step + 1) % LOG_EVERY == 0 and parallel.rank() == 0:
             mean = np.mean(self.losses[-LOG_EVERY:])
             print(f"{self.phase} step {step + 1} loss {mean:.4f} "
                   f"{time.monotonic() - self.start:.0f} s", flush=True)  # fmt: skip
@@ -112,20 +124,22 @@ def start_front_end(model: Embedder, mean: float, deviation: float) -> None:
 
 
 def learn_attributes(model: Embedder, clips: Clips, steps: int, batch: int, seed: int) -> nn.Module:
-    """Phase 1: the speech encoder, through linear attribute heads. Returns those heads."""
-    rng = np.random.default_rng([seed, 1])
-    dim = model.config.hidden_size
-    heads = nn.Sequential(nn.BatchNorm1d(dim), nn.Dropout(0.1), nn.Linear(dim, len(COLUMNS)))
+    """Phase 1: the speech encoder, through linear heads: which label, and which measure. Returns
+    those heads: columns first, then measures."""
+    rng = draws(seed, 1)
+    dim, asked = model.config.hidden_size, len(COLUMNS) + len(MEASURES)
+    heads = nn.Sequential(nn.BatchNorm1d(dim), nn.Dropout(0.1), nn.Linear(dim, asked))
     encoder = [*model.model.encoder_embed.parameters(), *model.model.encoder.parameters()]
     update = optimiser([(encoder, 2e-3), (heads.parameters(), 4e-3)], steps)
-    known = torch.from_numpy(clips.known)
+    known, measured = torch.from_numpy(clips.known), torch.from_numpy(clips.measured)
     weights = class_weights(known)
     log = Log(f"seed {seed}: 1 attributes")
     model.train()
     for step in range(steps):
         chosen = rng.integers(len(clips), size=batch)
-        logits = heads(hear(model, clips, chosen, rng))
-        loss = attribute_loss(logits, known[chosen], weights)
+        answers = heads(hear(model, clips, chosen, rng))
+        loss = attribute_loss(answers[:, : len(COLUMNS)], known[chosen], weights)
+        loss = loss + measure_loss(answers[:, len(COLUMNS) :], measured[chosen])
         update(loss)
         log(step, loss)
     model.eval()
@@ -154,7 +168,7 @@ def learn_text(
     model: Embedder, encode: Encode, words: list[str], steps: int, batch: int, seed: int
 ) -> None:
     """Phase 2: the text encoder, from captions of imagined clips: which facts are claimed?"""
-    rng = np.random.default_rng([seed, 2])
+    rng = draws(seed, 2)
     sizes = [len(values) + 1 for values in FACTS.values()]  # the last class: not spoken of
     heads = nn.Linear(model.config.text_encoder_dim, sum(sizes))
     encoder = model.model.text_encoder
@@ -185,7 +199,7 @@ def _said(claims: captions.Claims) -> captions.Claims:
 @torch.inference_mode()
 def pool(model: Embedder, clips: Clips, rounds: int = 1, seed: int = 0) -> Tensor:
     """Pooled audio of whole clips (1, n, dim); more rounds add random crops: (rounds, n, dim)."""
-    rng = np.random.default_rng([seed, 9])
+    rng = draws(seed, 9)
     pooled = torch.zeros(rounds, len(clips), model.config.hidden_size)
     for chosen, features, lengths in clips.batches(48):
         pooled[0, chosen] = model.model.pooled_audio(features, lengths)
@@ -235,12 +249,13 @@ def align(
 ) -> None:  # fmt: skip
     """Phase 3: heads and text meet `pooled`, frozen audio (rounds, n, dim), with BatchNorm around
     the heads, folded away at the end. Phase 4, without it: everything learns, at a low rate, and
-    some clips are also heard slower and faster.
+    some clips are also heard slower and faster. In both, clips are put in order by what is measured
+    of them, too.
 
     `importance`: how much each attribute's prompts count (1 where it says nothing).
     """
     inner, frozen = model.model, pooled is not None
-    rng = np.random.default_rng([seed, 3 if frozen else 4])
+    rng = draws(seed, 3 if frozen else 4)
     audio_head, text_head = normed_heads(model) if frozen else plain_heads(model)
     rate = 1e-3 if frozen else 2e-4
     groups: list[tuple[Iterable[nn.Parameter], float]] = [
@@ -252,7 +267,7 @@ def align(
         encoder = [*inner.encoder_embed.parameters(), *inner.encoder.parameters()]
         groups.append((encoder, 2 * rate))
     update = optimiser(groups, steps)
-    states = torch.from_numpy(clips.known)
+    states, measured = torch.from_numpy(clips.known), torch.from_numpy(clips.measured)
     weights = class_weights(states)
     log = Log(f"seed {seed}: " + ("3 align" if frozen else "4 joint"))
     model.train()
@@ -267,18 +282,21 @@ def align(
             drawn.append(captions.caption(captions.draw_claims(said, rng), rng))
         claims = np.stack([captions.claimed(c.claims) for c in drawn])
         truth = torch.from_numpy(captions.agreement(claims, clips.known[chosen]))
-        prompts, places = prompts_of_all(rng)
-        texts = [distract(c.text, words, rng) for c in drawn] + prompts
-        text = text_head(read(model, encode, texts))
+        sets = [prompts_of_all(rng) for _ in range(PROMPT_SETS)]
+        texts = [distract(c.text, words, rng) for c in drawn]
+        text = text_head(read(model, encode, texts + [one for asked, _ in sets for one in asked]))
         if pooled is not None:
             heard = pooled[torch.from_numpy(rng.integers(len(pooled), size=batch)), chosen]
         else:
             heard = hear(model, clips, chosen, rng)
         audio = audio_head(heard)
         scale = inner.logit_scale.exp().clamp(max=60)
-        by_attribute = {a: text[len(drawn) :][place] for a, place in places.items()}
         loss = contrastive_loss(audio, text[: len(drawn)], scale, truth)
-        loss = loss + prompt_loss(audio, by_attribute, scale, known, weights, importance)
+        for answers, (_, places) in zip(text[len(drawn) :].chunk(PROMPT_SETS), sets, strict=True):
+            by_attribute = {attribute: answers[place] for attribute, place in places.items()}
+            told = prompt_loss(audio, by_attribute, scale, known, weights, importance)
+            order = order_by_measures(audio, by_attribute, scale, measured[chosen], known, PROMPTS)
+            loss = loss + (told + order) / PROMPT_SETS
         if not frozen:
             clip = clips.batch(chosen[:PACED], int(rng.integers(*CROP_FRAMES)), rng)
             slower, faster = (

@@ -2,9 +2,10 @@
 
     python -m clsp.training.synthesise --out DIR [--clips N] [--seed S] [--jobs 2]
 
-Writes `shard-00000.npz` (int16 audio at 16 kHz) and `shard-00000.jsonl` (attributes) until N clips
-are there. Deterministic: a shard depends on (seed, shard number) only, so a run that was cut off
-goes on where it stopped. It does not know the model, nor how attributes are put into words.
+Writes `shard-00000.npz` (int16 audio at 16 kHz) and `shard-00000.jsonl` (attributes, and numbers
+that they follow from) until N clips are there. Deterministic: a shard depends on (seed, shard
+number) only, so a run that was cut off goes on where it stopped. It does not know the model, nor
+how attributes are put into words.
 """
 
 import argparse
@@ -21,8 +22,11 @@ from clsp.training.texts import SENTENCES, english_lines, syllables
 from clsp.training.voices import VOICES, Voice, synthesise
 
 SAMPLE_RATE = 16_000
-BASES_PER_SHARD = 40
-VARIANTS = 3
+BASES_PER_SHARD = 40  # sentences
+# Manners that a sentence is spoken in, and recordings of each. To render a manner costs a third of
+# a new sentence, and to record it once more a tenth of that: what is learnt from has more of both.
+VARIANTS = {"train": 4, "dev": 3, "test": 3}
+RECORDINGS = {"train": 2, "dev": 1, "test": 1}
 MAX_BASE_S, MAX_CLIP_S = 4.2, 5.5
 LEVELS: tuple[str, ...] = ("quiet", "normal", "loud")
 SPLITS = {3: "dev", 7: "test", 12: "test"}  # by shard number modulo 16; the rest trains
@@ -55,10 +59,10 @@ def variants(
     natural_rate: float,
     others: list[np.ndarray],
     rng: np.random.Generator,
-) -> Iterator[tuple[np.ndarray, transforms.Attributes]]:
-    """Clips made of one spoken sentence, each with its attributes."""
+) -> Iterator[tuple[np.ndarray, transforms.Attributes, dict[str, float | None]]]:
+    """Clips made of one spoken sentence, each with its attributes and what was measured of it."""
     speech = transforms.analyse(waveform)
-    for _ in range(VARIANTS):
+    for _ in range(VARIANTS[voice.split]):
         if rng.random() < RAW_SHARE:
             said, levels, f0 = waveform, LEVELS, speech.f0
             attributes: transforms.Attributes = {
@@ -70,17 +74,25 @@ def variants(
                 "breathy": None,
             }
             hz, spread = transforms.pitch_and_spread(f0)
+            tract_hz, rate = None, natural_rate  # its own tract is known to some per cent only
         else:
             convert = voice.split == "train"
             manner, attributes, levels = transforms.draw_manner(voice, natural_rate, rng, convert)
             said = transforms.render(speech, manner, rng)
             hz, spread = (None, None) if manner.whisper else (manner.f0_hz, manner.spread)
+            tract_hz, rate = voice.formant_hz * manner.warp, natural_rate * manner.tempo
         attributes["pitch"] = transforms.label(hz, transforms.PITCH_HZ)
         attributes["expressive"] = transforms.label(spread, transforms.SPREAD_SEMITONES)
-        condition = augment.draw_condition(levels, rng)
-        limit = int(rng.uniform(2.2, MAX_CLIP_S) * SAMPLE_RATE)
-        clip = augment.record(said[:limit], condition, others, rng)
-        yield clip, attributes | condition.attributes()
+        for recording in range(RECORDINGS[voice.split]):
+            condition = augment.draw_condition(levels, rng)
+            limit = int(rng.uniform(2.2, MAX_CLIP_S) * SAMPLE_RATE)
+            part = said[-limit:] if recording else said[:limit]
+            clip = augment.record(part, condition, others, rng)
+            measured = {
+                "f0_hz": hz, "spread_semitones": spread, "tract_hz": tract_hz,
+                "syllables_per_s": rate, "level_dbfs": augment.active_level(clip),
+            }  # fmt: skip
+            yield clip, attributes | condition.attributes(), measured
 
 
 def make_shard(out: Path, seed: int, number: int) -> int:
@@ -108,11 +120,12 @@ def make_shard(out: Path, seed: int, number: int) -> int:
         waveform = trim(resample(spoken, rate))
         natural_rate = syllables(text, voice.language) / (len(waveform) / SAMPLE_RATE)
         waveform = waveform[: int(MAX_BASE_S * SAMPLE_RATE)]
-        for clip, attributes in variants(waveform, voice, natural_rate, others, rng):
+        for clip, attributes, measured in variants(waveform, voice, natural_rate, others, rng):
             row = {
                 "id": f"{number:05d}-{len(clips):03d}", "base": f"{number:05d}-{base:03d}",
                 "split": split, "voice": voice.key, "duration_s": round(len(clip) / SAMPLE_RATE, 3),
                 "attributes": attributes,
+                "measured": {k: v and round(v, 2) for k, v in measured.items()},
             }  # fmt: skip
             rows.append(json.dumps(row))
             clips.append(np.round(np.clip(clip, -1, 1) * 32767).astype(np.int16))
@@ -152,7 +165,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    shards = -(-given.clips // (BASES_PER_SHARD * VARIANTS))
+    shards = -(-given.clips // (BASES_PER_SHARD * VARIANTS["train"] * RECORDINGS["train"]))
     started, total = time.monotonic(), 0
     with ProcessPoolExecutor(given.jobs) as pool:
         jobs = [pool.submit(make_shard, given.out, given.seed, number) for number in range(shards)]

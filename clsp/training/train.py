@@ -1,10 +1,12 @@
 """Train the embedded tiny model on a data set made by clsp.training.synthesise.
 
     python -m clsp.training.train --data DIR --out clsp/assets/tiny [--seeds 1 2] [--jobs 2]
+        [--processes 2]
 
-One model a seed, --jobs seeds side by side (a small model gains little from a second thread); the
-dev voices decide which is written. Phases 1 to 3 of phases.py (polish.py is the fourth); each one's
-result is kept in DIR/run-SEED, so a run that was cut off goes on after the last finished phase.
+One model a seed, --jobs seeds side by side, each in --processes that share its batches (a small
+model gains little from a second thread); the dev voices decide which is written. Phases 1 to 3 of
+phases.py (polish.py is the fourth); each one's result is kept in DIR/run-SEED, so a run that was
+cut off goes on after the last finished phase.
 Writes config.json, model.safetensors (float16), the tokenizer and training.json. It does not know
 the test voices.
 """
@@ -20,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +32,7 @@ from torch import nn
 from clsp.architecture import Architecture
 from clsp.embedder import Embedder
 from clsp.errors import InputError
-from clsp.training import captions, losses, phases
+from clsp.training import captions, losses, parallel, phases
 from clsp.training.dataset import Clips, load
 from clsp.training.evaluate import balanced_accuracy, evaluate
 from clsp.training.texts import english_lines
@@ -37,11 +40,12 @@ from clsp.training.tokenizer import MAX_TOKENS, VOCAB_SIZE, save_tokenizer, trai
 from clsp.training.vocabulary import WORDS
 from clsp.training.wording import PROMPTS
 
-STEPS = {"attributes": 3_200, "text": 1_600, "align": 1_400}
-BATCH = {"attributes": 32, "text": 96, "align": 128}
+STEPS = {"attributes": 4_000, "text": 2_000, "align": 1_800}
+BATCH = {"attributes": 48, "text": 128, "align": 128}  # of all processes together
 TOKENIZER_CAPTIONS = 30_000
 PAD_ID = 1
-POOL_ROUNDS = 3
+POOL_ROUNDS = 2
+POOLED_CLIPS = 12_000  # that phase 3 learns from, at most
 # What the dev voices decide by: the mean balanced accuracy of these questions, by the canonical
 # prompts and in one word a class.
 DECIDING = ("gender", "whisper", "level", "pitch", "rate", "quality", "child or adult")
@@ -83,7 +87,7 @@ def unrelated_words(limit: int = 1_500) -> list[str]:
 @torch.inference_mode()
 def heads_accuracy(heads: nn.Module, pooled: torch.Tensor, clips: Clips) -> dict[str, float]:
     """Balanced accuracy of phase 1's linear heads: what the pooled audio holds."""
-    logits, found = heads(pooled), {}
+    logits, found = heads(pooled)[:, : len(captions.COLUMNS)], {}
     for attribute in losses.LEARNT:
         states = clips.known[:, losses.SPANS[attribute]] == captions.YES
         labelled = states.sum(1) == 1
@@ -133,9 +137,14 @@ def dev_score(measured: dict) -> float:
 
 
 def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
-    """Run its phases; returns notes with what the dev voices say. The model is DIR/run-SEED's."""
+    """Run its phases; returns notes with what the dev voices say. The model is DIR/run-SEED's.
+
+    Of several processes that joined, each has its share of every batch and, in phase 3, of the
+    clips; the first one writes what is made, and the others return nothing.
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
+    own, processes = parallel.rank(), parallel.world()
     run = data / f"run-{seed}"
     run.mkdir(exist_ok=True)
     splits = load(data)
@@ -144,12 +153,17 @@ def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
     tokenizer = make_tokenizer(seed)
     encode, words = encoder_of(tokenizer), unrelated_words()
     model = Embedder(Architecture.tiny(text_config={"vocab_size": tokenizer.get_vocab_size()}))
-    save_tokenizer(tokenizer, run)
+    if own == 0:
+        save_tokenizer(tokenizer, run)
     model.config._name_or_path = str(run)  # where the model finds its tokenizer
     sample = clips.frames[0][:100_000].astype(np.float32)
     phases.start_front_end(model, float(sample.mean()), float(sample.std()))
     notes: dict = {"seed": seed, "clips": len(clips), "steps": steps}
-    require_same(run / "made-of.json", {"clips": len(clips), "steps": steps})
+    torch.manual_seed(seed + own)  # the same model in all processes, other dropout
+    if own == 0:
+        made_of = {"clips": len(clips), "steps": steps, "processes": processes}
+        require_same(run / "made-of.json", made_of)
+    parallel.wait()
 
     def phase(name: str, work: Callable[[], object]) -> None:
         path, clock = run / f"{name}.pt", run / f"{name}.seconds"
@@ -160,32 +174,44 @@ def train(data: Path, seed: int, steps: dict[str, int], threads: int) -> dict:
             return
         began = time.monotonic()
         work()
+        if own:
+            return
         clock.write_text(f"{time.monotonic() - began:.0f}")
         partial = path.with_suffix(".partial")
         torch.save(model.state_dict(), partial)
         partial.replace(path)
 
     def first() -> None:
-        count, batch = steps["attributes"], BATCH["attributes"]
+        count, batch = steps["attributes"], BATCH["attributes"] // processes
         heads = phases.learn_attributes(model, clips, count, batch, seed)
-        found = heads_accuracy(heads, phases.pool(model, dev)[0], dev)
-        print(f"seed {seed}: dev, linear heads on pooled audio: {found}", flush=True)
+        if own == 0:
+            found = heads_accuracy(heads, phases.pool(model, dev)[0], dev)
+            print(f"seed {seed}: dev, linear heads on pooled audio: {found}", flush=True)
 
     def third() -> None:
-        pooled = phases.pool(model, clips, POOL_ROUNDS, seed)
-        count, batch = steps["align"], BATCH["align"]
-        phases.align(model, clips, encode, words, count, batch, seed, pooled)
+        some = clips.every(-(-processes * len(clips) // POOLED_CLIPS), own)
+        pooled = phases.pool(model, some, POOL_ROUNDS, seed)
+        count, batch = steps["align"], BATCH["align"] // processes
+        phases.align(model, some, encode, words, count, batch, seed, pooled)
 
     phase("attributes", first)
     phase("text", lambda: phases.learn_text(
-        model, encode, words, steps["text"], BATCH["text"], seed))  # fmt: skip
+        model, encode, words, steps["text"], BATCH["text"] // processes, seed))  # fmt: skip
     phase("align", third)
+    if own:
+        return {}
     notes["dev"] = evaluate(model, dev)
     print(f"seed {seed}: dev after align: {json.dumps(notes['dev'])}", flush=True)
     notes["seconds"] = {path.stem: int(path.read_text()) for path in sorted(run.glob("*.seconds"))}
     notes["dev_score"] = round(dev_score(notes["dev"]), 4)
     save(model, tokenizer, notes, run / "model")
     return notes
+
+
+def joined(own: int, count: int, meeting: Path, *given: Any) -> dict:
+    """`train` as one of `count` processes, which meet at a file that is not there yet."""
+    with parallel.group(own, count, meeting):
+        return train(*given)
 
 
 def require_same(record: Path, made_of: dict) -> None:
@@ -204,16 +230,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--jobs", type=int, default=1, help="seeds trained at once")
+    parser.add_argument("--processes", type=int, default=1, help="that share a seed's batches")
     for name, count in STEPS.items():
         parser.add_argument(f"--{name}-steps", type=int, default=count)
     given = parser.parse_args()
     steps = {name: getattr(given, f"{name}_steps") for name in STEPS}
     load(given.data)  # features are worked out once, before the seeds part
+    count = given.processes
     jobs = min(given.jobs, len(given.seeds))
-    threads = max((os.cpu_count() or 1) // jobs, 1)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        runs = [pool.submit(train, given.data, seed, steps, threads) for seed in given.seeds]
-        trained = [run.result() for run in runs]
+    threads = max((os.cpu_count() or 1) // (jobs * count), 1)
+    with (
+        tempfile.TemporaryDirectory(prefix="clsp-train-") as name,
+        ProcessPoolExecutor(jobs * count, mp_context=get_context("spawn")) as pool,
+    ):
+        # In this order, whoever waits for the rest of its seed waits for the next in the queue.
+        runs = [
+            pool.submit(joined, own, count, Path(name, str(seed)), given.data, seed, steps, threads)
+            for seed in given.seeds
+            for own in range(count)
+        ]
+        trained = [notes for run in runs if (notes := run.result())]
     scores = {notes["seed"]: notes["dev_score"] for notes in trained}
     best = max(trained, key=lambda notes: notes["dev_score"])
     publish(given.data / f"run-{best['seed']}" / "model", scores, given.out)

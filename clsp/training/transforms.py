@@ -28,12 +28,13 @@ SPREAD_SEMITONES = {"monotone": (0.0, 1.1), "expressive": (3.3, 24.0)}
 NEUTRAL_RATE = 4.3
 
 # Vocal tracts, as formant spacing in Hz (mean, deviation): men's are about 17 cm long and women's
-# 14.5 cm (Fitch & Giedd 1999, doi 10.1121/1.427148); speed of sound 350 m/s. Children's by 20-45 %
-# over men's (Hillenbrand et al. 1995, doi 10.1121/1.411872).
-TRACT_HZ = {"male": (1_005.0, 38.0), "female": (1_170.0, 42.0), "child": (1_345.0, 65.0)}
+# 14.5 cm (Fitch & Giedd 1999, doi 10.1121/1.427148), with sound at 350 m/s 1,029 and 1,207 Hz; the
+# training voices of recorded men and women, as formants.py measures them, 1,013 and 1,151. Between
+# these. Children's by 20-45 % over men's (Hillenbrand et al. 1995, doi 10.1121/1.411872).
+TRACT_HZ = {"male": (1_020.0, 40.0), "female": (1_185.0, 44.0), "child": (1_345.0, 65.0)}
 TRACT_RANGE_HZ = {
-    "male": (915.0, 1_075.0),
-    "female": (1_095.0, 1_280.0),
+    "male": (915.0, 1_088.0),
+    "female": (1_105.0, 1_300.0),
     "child": (1_260.0, 1_480.0),
 }
 # Median F0 of speakers in Hz and its deviation in semitones (Traunmueller & Eriksson 1995); the

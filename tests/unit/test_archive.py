@@ -1,6 +1,7 @@
 """Listing: every file once, in order, whatever its name; what cannot be listed is told."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -240,6 +241,21 @@ def test_symlinks_are_followed_and_loops_end(tmp_path: Path) -> None:
     ]
     assert found == ["calls/a.wav", "calls/linked.wav", "other/b.wav"]
     assert sorted(errors) == ["calls/gone.wav", "calls/self"]
+
+
+def test_a_tree_may_be_deeper_than_python_calls_itself(tmp_path: Path) -> None:
+    folders = [tmp_path]
+    for _ in range(sys.getrecursionlimit() + 100):
+        folders.append(folders[-1] / "d")
+        folders[-1].mkdir()
+    file = folders[-1] / "a.wav"
+    file.touch()
+    try:
+        assert [entry.path for entry in list_archive(str(tmp_path))] == [str(file)]
+    finally:  # what pytest clears with calls itself
+        file.unlink()
+        for folder in reversed(folders[1:]):
+            folder.rmdir()
 
 
 def test_a_folder_that_cannot_be_read_is_told_and_the_listing_goes_on(

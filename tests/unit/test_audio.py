@@ -140,6 +140,35 @@ def test_the_tags_of_an_mp3_are_no_damage(tmp_path: Path) -> None:
         assert len(read(tmp_path / name)[1]) == pytest.approx(len(plain), abs=2500), name
 
 
+def test_mp3s_joined_end_to_end_are_read_to_the_last(tmp_path: Path) -> None:
+    """As podcasts are put together: each part brings its tag, which is no sound."""
+    mp3 = (SAMPLES / "calls/2026-04/call-0211.mp3").read_bytes()
+    info, once = read(SAMPLES / "calls/2026-04/call-0211.mp3")
+    cover = b"ID3\x04\0\0" + bytes([0, 1, 0, 0]) + b"APIC" + bytes(16_380)
+    for name, tag in {"no tag": b"", "empty": b"ID3\3" + bytes(6), "cover": cover}.items():
+        (tmp_path / name).write_bytes(mp3 + tag + mp3 + tag + mp3)
+        found, samples = read(tmp_path / name)
+        assert len(samples) / found.sample_rate == pytest.approx(
+            3 * len(once) / info.sample_rate, abs=0.25
+        ), name
+
+
+def test_mp3s_of_other_rates_joined_are_truncated_and_told_of(tmp_path: Path) -> None:
+    parts = []
+    for sample_rate in (16_000, 44_100):
+        soundfile.write(tmp_path / "one.mp3", tone(2 * sample_rate), sample_rate)
+        parts.append((tmp_path / "one.mp3").read_bytes())
+    (tmp_path / "both.mp3").write_bytes(b"".join(parts))
+    with (
+        open_recording(tmp_path / "both.mp3") as recording,
+        pytest.raises(RecordingError, match="rate changes from 16000 to 44100 Hz") as caught,
+    ):
+        for _ in recording.blocks():
+            pass
+    assert caught.value.kind is FailureKind.TRUNCATED
+    assert recording.decoded_s == pytest.approx(2, abs=0.1)
+
+
 # ---- channels and streams -----------------------------------------------------------------------
 
 

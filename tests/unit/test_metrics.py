@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as oracle
 
+from clsp.bootstrap import Bootstrap, Estimate
 from clsp.errors import InputError
-from clsp.metrics import BINS, Bootstrap, Estimate, classification, correlation, mean, selective
+from clsp.metrics import BINS, classification, correlation, mean, selective
 
 
 def answers(n: int, k: int, seed: int, digits: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +140,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> Non
 def test_blocks_do_not_change_what_is_drawn(monkeypatch) -> None:
     truth, probability = answers(50, 3, 0)
     whole = classification(truth, probability)
-    monkeypatch.setattr("clsp.metrics.BLOCK", 500)
+    monkeypatch.setattr("clsp.bootstrap.BLOCK", 500)
     assert asdict(classification(truth, probability))["wa"] == pytest.approx(asdict(whole)["wa"])
 
 

@@ -107,6 +107,27 @@ def test_a_clip_that_cannot_be_loaded_is_reported_and_replaced(tmp_path):
     assert trainer(tmp_path, replace(FEW, steps=6), data=data).run()["lost"] == notes["lost"]
 
 
+@pytest.mark.parametrize("step", range(5))
+def test_clips_of_a_batch_that_are_lost_have_stand_ins_of_their_own(step):
+    def broken(offset_s: float, seconds: float) -> np.ndarray:
+        raise InputError("cut off")
+
+    def sound(offset_s: float, seconds: float) -> np.ndarray:
+        return np.zeros(16_000, np.float32)
+
+    lost = {0, 2, 5, 7, 9}  # and in its place 9, which is lost as well, may stand nobody
+    data = [
+        Example(f"{n}", 1.0, broken if n in lost else sound, fine_captions=(f"{n}",))
+        for n in range(16)
+    ]
+    batches, batch = Batches(data, FEW), np.array([2, 1, 0, 5, 7])
+    heard = [batches.load(step, int(clip), "", batch)[1] for clip in batch]
+    names = [int(name) for (name,) in heard]
+    assert names[1] == 1
+    assert len(set(names)) == len(batch) and not lost.intersection(names)
+    assert not set(names) - {1} & set(batch.tolist())
+
+
 def test_augmentation_changes_what_is_heard_and_nothing_when_off():
     data = [replace(e, duration_s=0.6, load=partial(tone, 200.0, 0.6)) for e in examples(2)]
 

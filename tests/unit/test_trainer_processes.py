@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,9 @@ from tests.unit.small_trainer import FEW, trainer, weights
 
 def together(folder: Path, rank: int, options: TrainOptions) -> None:
     """One of two processes that train the same model as `trainer(...)` alone would."""
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2,
-        timeout=timedelta(seconds=120),
-    )  # fmt: skip
-    try:
+    with parallel.group(rank, 2, folder / "meeting"):
         assert parallel.world() == 2
         trainer(folder / "two", options).run()
-    finally:
-        torch.distributed.destroy_process_group()
 
 
 def test_two_processes_learn_what_one_does_from_the_same_batches(tmp_path):

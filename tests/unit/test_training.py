@@ -31,12 +31,12 @@ from clsp.training import (
     transforms,
     voices,
 )
-from clsp.training.dataset import Clips
 from clsp.training.evaluate import balanced_accuracy
 from clsp.training.heads import NormedHead
 from clsp.training.tokenizer import save_tokenizer, train_tokenizer
 from clsp.training.vocabulary import WORDS
 from clsp.training.wording import PROMPTS
+from tests.unit.noise_clips import random_clips
 
 EMOTIONS = "happy|excited|angry|sad|neutral|calm|disgust|fear|surprised"
 
@@ -250,26 +250,6 @@ def test_folding_batch_norm_is_exact() -> None:
     torch.testing.assert_close(folded, expected, atol=1e-6, rtol=1e-5)
 
 
-def random_clips(count: int = 24) -> Clips:
-    """Noise whose level says whether the speaker is male: enough to learn from."""
-    rng = np.random.default_rng(0)
-    rows, parts = [], []
-    for number in range(count):
-        gender = "male" if number % 2 else "female"
-        rows.append({"attributes": {"gender": gender, "level": "loud" if number % 2 else "quiet"}})
-        parts.append(rng.normal(-8 + 4 * (number % 2), 1, (60, 128)).astype(np.float16))
-    lengths = np.array([len(part) for part in parts])
-    known = np.stack([captions.states(row["attributes"]) for row in rows])
-    return Clips(
-        rows,
-        [np.concatenate(parts)],
-        np.zeros(len(rows), int),
-        np.cumsum(lengths) - lengths,
-        lengths,
-        known,
-    )
-
-
 def test_a_few_steps_reduce_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the steps see it: BatchNorm's running figures, which answers need, take longer."""
     seen: list[float] = []
@@ -330,7 +310,7 @@ def test_balanced_accuracy_weighs_classes_alike() -> None:
 def test_a_set_too_small_for_dev_voices_is_told() -> None:
     clips = random_clips()
     clips.rows = []
-    with pytest.raises(InputError, match="at least 480"):
+    with pytest.raises(InputError, match="at least 1280"):
         evaluate.evaluate(CLSPModel(CLSPConfig.tiny(joint_dim=32)), clips)
 
 
