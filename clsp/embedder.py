@@ -8,7 +8,6 @@ transformers' models (see model.py): this is what a run loads, and it should loa
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clsp.architecture import Architecture
-from clsp.checkpoint import WEIGHTS, own_tokenizer, read_tokenizer
-from clsp.errors import InputError, ModelNotFound
+from clsp.checkpoint import WEIGHTS
+from clsp.errors import InputError
 from clsp.features import fbank, pad_features
 from clsp.frontend import FrontEnd, valid_frames
 from clsp.roberta import Roberta
+from clsp.text_reader import TextReader
 from clsp.weights import bare, fill, share, write
 from clsp.zipformer import Zipformer
 
@@ -104,13 +104,12 @@ class Embedder(nn.Module):
     on the batch it comes in.
     """
 
-    had_tokenizer = False  # whether one lay beside the weights when they were read
-
     def __init__(self, config: Architecture) -> None:
         super().__init__()
         self.config: Any = config  # of a CLSPModel, a CLSPConfig
         self.precision: str | None = None  # as clsp.load was asked for one
         self.model = DualEncoder(config)
+        self._texts = TextReader(config)
 
     @classmethod
     def read(cls, folder: Path, dtype: torch.dtype = torch.float32) -> Self:
@@ -123,7 +122,6 @@ class Embedder(nn.Module):
         with bare():
             made = cls(config)
         fill(made.model, folder / WEIGHTS, PREFIX, dtype)
-        made.had_tokenizer = own_tokenizer(config) is not None
         return made.eval()
 
     @property
@@ -214,31 +212,19 @@ class Embedder(nn.Module):
     def tokens(self, text: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token ids and mask, (n, longest) each, on the model's device; cut at its length, 512 as
         published. Raises as `embed_text`."""
-        _require_utf8(text)
-        given = self.__dict__.get("tokenizer")
-        backend = given.backend_tokenizer if given is not None else self._backend
-        config = self.config.text_config
-        backend.enable_truncation(config.longest_text)
-        backend.enable_padding(pad_id=config.pad_token_id)
-        read = backend.encode_batch(list(text))
-        ids, mask = ([getattr(one, part) for one in read] for part in ("ids", "attention_mask"))
+        ids, mask = self._texts.read(text)
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
-    @cached_property
+    @property
     def tokenizer(self) -> Any:
         """transformers' own: from beside the weights where it lies there, else RoBERTa's at its
         pinned revision. Another one may be set in its place. Raises ModelNotFound where one lay
         beside the weights and no longer does."""
-        from clsp.checkpoint import load_tokenizer
+        return self._texts.tokenizer()
 
-        self._require_own_tokenizer()
-        return load_tokenizer(self.config)
-
-    @cached_property
-    def _backend(self) -> Any:
-        """What `tokenizer` rests on, without transformers where that is not needed."""
-        folder = own_tokenizer(self.config)
-        return self.tokenizer.backend_tokenizer if folder is None else read_tokenizer(folder)
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: Any) -> None:
+        self._texts.given = tokenizer
 
     # ---- both -------------------------------------------------------------------------------
 
@@ -275,28 +261,11 @@ class Embedder(nn.Module):
         self.refuse_packed()
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
-        self.save_tokenizer(folder)
+        self._texts.save(folder)
         dtype = str(self.dtype).removeprefix("torch.")  # and not what was read
         self.config.write(folder, architectures=["CLSPModel"], dtype=dtype)
         write(self.model, folder / WEIGHTS, PREFIX)
         share(folder)
-
-    def save_tokenizer(self, folder: Path | str) -> None:
-        """Write the tokenizer where the model has one of its own, or was given one.
-
-        Raises ModelNotFound where one lay beside the weights and no longer does.
-        """
-        if "tokenizer" in self.__dict__ or own_tokenizer(self.config):
-            self.tokenizer.save_pretrained(folder)
-        self._require_own_tokenizer()
-
-    def _require_own_tokenizer(self) -> None:
-        gone = self.had_tokenizer and own_tokenizer(self.config) is None
-        if gone and "tokenizer" not in self.__dict__:
-            raise ModelNotFound(
-                f"no tokenizer.json in {self.config._name_or_path}, where it was when the model "
-                "was loaded: put it back, or set model.tokenizer"
-            )
 
     def refuse_packed(self) -> None:
         """Raises InputError for a model that was loaded in a `precision`."""
@@ -320,13 +289,3 @@ def _heard(clip: Tensor | np.ndarray) -> Tensor:
                 f"a clip with samples from {low} to {high}: expected finite numbers in [-1, 1]"
             )
     return heard
-
-
-def _require_utf8(text: Sequence[str]) -> None:
-    for one in text:
-        try:
-            one.encode()
-        except (AttributeError, UnicodeEncodeError) as error:  # as sys.argv has for other bytes
-            raise InputError(
-                f"text {one!r}: expected a string that can be written in UTF-8"
-            ) from error

@@ -13,9 +13,9 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel
 
 from clsp.architecture import Architecture
-from clsp.checkpoint import own_tokenizer
 from clsp.config import CLSPConfig
 from clsp.embedder import PREFIX, DualEncoder, Embedder
+from clsp.text_reader import TextReader
 from clsp.weights import check, share
 
 
@@ -34,6 +34,7 @@ class CLSPModel(Embedder, PreTrainedModel):
         PreTrainedModel.__init__(self, config)
         self.precision = None
         self.model = DualEncoder(config)
+        self._texts = TextReader(config)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -62,13 +63,12 @@ class CLSPModel(Embedder, PreTrainedModel):
         kwargs["ignore_mismatched_sizes"] = True  # collected below, where all can be named at once
         model, info = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
         check(name, info["missing_keys"], info["unexpected_keys"], info["mismatched_keys"])
-        model.had_tokenizer = own_tokenizer(model.config) is not None
         return (model, info) if wants_info else model
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """transformers' own, and the tokenizer as `Embedder.save_pretrained` has it."""
         self.refuse_packed()
-        self.save_tokenizer(save_directory)
+        self._texts.save(save_directory)
         PreTrainedModel.save_pretrained(self, save_directory, **kwargs)
         share(Path(save_directory))
 

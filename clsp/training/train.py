@@ -102,7 +102,6 @@ def save(model: Embedder, tokenizer: Tokenizer, notes: dict, out: Path) -> None:
     with tempfile.TemporaryDirectory(dir=_made(out).parent, prefix=".tiny-") as name:
         folder = Path(name)
         copied = copy.deepcopy(model).half()
-        copied.__dict__.pop("tokenizer", None)
         copied.save_pretrained(folder)
         save_tokenizer(tokenizer, folder)
         (folder / "training.json").write_text(json.dumps(notes, indent=1) + "\n")

@@ -149,7 +149,7 @@ def published_size(folder: Path) -> str:
         text_config=tiny.config.text_config, text_encoder_dim=tiny.config.text_encoder_dim
     )
     model = Embedder(config)
-    model.__dict__["tokenizer"] = tiny.tokenizer
+    model.tokenizer = tiny.tokenizer
     model.save_pretrained(folder)
     return str(folder)
 
