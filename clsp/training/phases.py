@@ -4,7 +4,6 @@ Order matters: (1) attributes from pooled audio, (2) attributes from text alone,
 meet on frozen audio, (4) all of it together at a low rate. It knows no files and no arguments.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clsp.embedder import Embedder
-from clsp.training import captions, parallel
+from clsp.training import captions
 from clsp.training.captions import COLUMNS, FACTS, paraphrase
 from clsp.training.dataset import Clips
 from clsp.training.heads import NormedHead
@@ -28,10 +27,10 @@ from clsp.training.losses import (
     order_loss,
     prompt_loss,
 )
+from clsp.training.updates import Log, draws, optimiser
 from clsp.training.wording import BARE, PROMPTS
 
 CROP_FRAMES = (120, 380)  # of 10 ms, drawn per batch
-LOG_EVERY = 100
 # In phase 4, so many clips of a batch are also heard slower and faster: whatever a clip's own rate,
 # the latter shall be nearer to "fast".
 PACED = 8
@@ -39,34 +38,6 @@ SLOWER, FASTER = (0.6, 0.85), (1.2, 1.6)
 RATES = list(PROMPTS["rate"])
 PROMPT_SETS = 2  # wordings of every question that a batch is asked
 Encode = Callable[[list[str]], tuple[Tensor, Tensor]]
-
-
-def optimiser(
-    groups: list[tuple[Iterable[nn.Parameter], float]], steps: int
-) -> Callable[[Tensor], None]:
-    """AdamW over (parameters, rate) groups with a short warm-up, then a cosine to zero. Of several
-    processes, all begin with the first one's values and take the mean of their gradients."""
-    adamw = torch.optim.AdamW(
-        [{"params": list(parameters), "lr": rate} for parameters, rate in groups],
-        weight_decay=0.01, betas=(0.9, 0.98),
-    )  # fmt: skip
-    parallel.begin_alike(p for group in adamw.param_groups for p in group["params"])
-    warm = max(steps // 20, 1)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        adamw,
-        lambda step: min((step + 1) / warm, 0.5 * (1 + np.cos(np.pi * min(step / steps, 1)))),
-    )
-
-    def step(loss: Tensor) -> None:
-        adamw.zero_grad()
-        loss.backward()
-        parallel.mean_gradients(p for group in adamw.param_groups for p in group["params"])
-        for group in adamw.param_groups:
-            nn.utils.clip_grad_norm_(group["params"], 1.0)
-        adamw.step()
-        schedule.step()
-
-    return step
 
 
 def hear(model: Embedder, clips: Clips, chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
@@ -84,25 +55,6 @@ def at_tempo(features: Tensor, lengths: Tensor, tempo: float) -> tuple[Tensor, T
     frames = max(round(features.shape[1] / tempo), 1)
     drawn = F.interpolate(features.transpose(1, 2), size=frames, mode="linear").transpose(1, 2)
     return drawn, (lengths * frames // features.shape[1]).clamp(min=1)
-
-
-def draws(seed: int, phase: int) -> np.random.Generator:
-    """What a phase draws from; of several processes, each draws its own."""
-    return np.random.default_rng([seed, phase, parallel.rank()])
-
-
-class Log:
-    """Prints the mean loss now and then; of several processes, the first does."""
-
-    def __init__(self, phase: str) -> None:
-        self.phase, self.losses, self.start = phase, list[float](), time.monotonic()
-
-    def __call__(self, step: int, loss: Tensor) -> None:
-        self.losses.append(loss.item())
-        if (step + 1) % LOG_EVERY == 0 and parallel.rank() == 0:
-            mean = np.mean(self.losses[-LOG_EVERY:])
-            print(f"{self.phase} step {step + 1} loss {mean:.4f} "
-                  f"{time.monotonic() - self.start:.0f} s", flush=True)  # fmt: skip
 
 
 def channels_last(model: Embedder) -> None:

@@ -3,9 +3,10 @@
     python -m clsp.training.synthesise --out DIR [--clips N] [--seed S] [--jobs 2]
 
 Writes `shard-00000.npz` (int16 audio at 16 kHz) and `shard-00000.jsonl` (attributes, and numbers
-that they follow from) until N clips are there. Deterministic: a shard depends on (seed, shard
-number) only, so a run that was cut off goes on where it stopped. It does not know the model, nor
-how attributes are put into words.
+that they follow from): as many shards as N clips take where all are learnt from; those of the dev
+and the test voices hold fewer. Deterministic: a shard depends on (seed, shard number) only, so a
+run that was cut off goes on where it stopped. It does not know the model, nor how attributes are
+put into words.
 """
 
 import argparse
