@@ -237,8 +237,9 @@ def reprocess(
 
 def _foretold(given: dict[str, Any], json: bool) -> None:
     from flows.console import duration, out, print_json, print_rows
+    from pipelines.forecast import seconds_of
     from pipelines.lake import Lake
-    from pipelines.reprocess import ReprocessSettings, counted, seconds_of, steps
+    from pipelines.reprocess import ReprocessSettings, counted, steps
 
     found = steps(ReprocessSettings(**given))
     rows = counted(found).to_pylist()

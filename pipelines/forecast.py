@@ -6,12 +6,15 @@ Processes nothing and writes nothing.
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.lake import Lake
 from pipelines.planning import Plan, plan
 from pipelines.query import arrow, connect
 from pipelines.settings import TagSettings
+
+if TYPE_CHECKING:
+    from pipelines.reprocess import Step
 
 
 @dataclass(frozen=True)
@@ -128,3 +131,30 @@ def _seconds_per_audio_second(lake: Lake, model_key: str) -> tuple[float | None,
     if found["per_s"] is None:
         return None, "no finished run of this lake read audio with this model"
     return float(found["per_s"]), None
+
+
+# ---- of reprocessing --------------------------------------------------------------------------
+
+
+def seconds_of(lake: Lake, wanted: "list[Step]") -> dict[str, float | None]:
+    """About how long the steps of each kind take, by what this lake has seen; None where it has
+    seen nothing like it."""
+    with connect(lake, of=("runs",)) as db:
+        speeds = {
+            what: db.execute(
+                f"""SELECT sum(epoch(committed_at) - epoch(started_at)) / sum({unit}) FROM
+                      (FROM runs WHERE {which} AND {unit} > 0 ORDER BY seq DESC LIMIT 10)"""
+            ).fetchall()[0][0]
+            for what, unit, which in (
+                ("relabel", "segments", "kind = 'chunk' AND files = 0"),
+                ("re-embed", "audio_s", "kind = 'run'"),
+            )
+        }
+    units = {
+        "relabel": sum(step.segments for step in wanted if step.what == "relabel"),
+        "re-embed": sum(step.audio_s for step in wanted if step.what == "re-embed"),
+    }
+    return {
+        what: 0.0 if not units[what] else None if speed is None else units[what] * speed
+        for what, speed in speeds.items()
+    }

@@ -308,33 +308,6 @@ def _embedding(
     return made
 
 
-# ---- the cost ---------------------------------------------------------------------------------
-
-
-def seconds_of(lake: Lake, wanted: list[Step]) -> dict[str, float | None]:
-    """About how long the steps of each kind take, by what this lake has seen; None where it has
-    seen nothing like it."""
-    with connect(lake, of=("runs",)) as db:
-        speeds = {
-            what: db.execute(
-                f"""SELECT sum(epoch(committed_at) - epoch(started_at)) / sum({unit}) FROM
-                      (FROM runs WHERE {which} AND {unit} > 0 ORDER BY seq DESC LIMIT 10)"""
-            ).fetchall()[0][0]
-            for what, unit, which in (
-                ("relabel", "segments", "kind = 'chunk' AND files = 0"),
-                ("re-embed", "audio_s", "kind = 'run'"),
-            )
-        }
-    units = {
-        "relabel": sum(step.segments for step in wanted if step.what == "relabel"),
-        "re-embed": sum(step.audio_s for step in wanted if step.what == "re-embed"),
-    }
-    return {
-        what: 0.0 if not units[what] else None if speed is None else units[what] * speed
-        for what, speed in speeds.items()
-    }
-
-
 def counted(wanted: list[Step]) -> pa.Table:
     """The steps as rows."""
     names = ("what", "archive", "recordings", "segments", "audio_s", "size_bytes")

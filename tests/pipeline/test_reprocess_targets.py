@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from flows.cli import app
 from pipelines import schemas, targets
 from pipelines.errors import ArchiveNotFound, LakeError, SettingsError, TaxonomyError
+from pipelines.forecast import seconds_of
 from pipelines.lake import Lake
 from pipelines.planning import plan
-from pipelines.reprocess import ReprocessSettings, has_goal, require_goal, seconds_of, steps
+from pipelines.reprocess import ReprocessSettings, has_goal, require_goal, steps
 from pipelines.settings import TagSettings
 from pipelines.tagging import tag
 from tests.faults.runs import harm, tone
