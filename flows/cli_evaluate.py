@@ -44,7 +44,7 @@ KindOption = Annotated[
 ]
 PresetOption = Annotated[
     str | None,
-    typer.Option("--preset", help="A published evaluation by name, tiny-heldout or tiny-dev."),
+    typer.Option("--preset", help="An evaluation by name, of those above."),
 ]
 LakeOption = Annotated[
     str | None,
