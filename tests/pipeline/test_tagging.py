@@ -75,7 +75,8 @@ def test_every_file_ends_as_rows_or_as_a_failure_that_says_why(sample_archive, s
 def test_every_segment_has_measures_labels_and_one_embedding(sample_lake):
     for row in speech(sample_lake):
         assert -120 <= row["rms_dbfs"] <= row["peak_dbfs"] <= 3
-        assert row["gender"] in ("female", "male")
+        assert row["gender_best"] in ("female", "male")
+        assert row["gender"] in (row["gender_best"], None)
         assert 0.5 <= row["gender_p"] <= 1
         assert row["gender_margin"] >= 0
         assert -1 <= row["style_soft_whisper"] <= 1
