@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # The embedded model from nothing: synthetic voices -> clips -> training -> figures on held-out voices.
 # Writes OUT (default data/tiny/model); OUT=clsp/assets/tiny replaces the default model. One model is
-# trained with the first of SEEDS, by JOBS processes that share its batches. It is tuned as a whole
-# with each seed, JOBS at once, and the dev voices choose among these, their mean and the model as it
-# was. For each of ROUNDS (none) it goes on with clips that were synthesised anew. A run that was cut
-# off goes on where it stopped.
+# trained with the first of SEEDS, by PROCESSES that share its batches (two, however many cores: they
+# are part of the recipe). It is tuned as a whole with each seed, JOBS at once, and the dev voices
+# choose among these, their mean and the model as it was. For each of ROUNDS (none) it goes on with
+# clips that were synthesised anew. A run that was cut off goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 DATA=${DATA:-data/tiny} OUT=${OUT:-data/tiny/model} SEEDS=${SEEDS:-1 2} JOBS=${JOBS:-$(nproc)}
-CLIPS=${CLIPS:-38400} ROUNDS=${ROUNDS:-}
+PROCESSES=${PROCESSES:-2} CLIPS=${CLIPS:-38400} ROUNDS=${ROUNDS:-}
 export OMP_WAIT_POLICY=PASSIVE PYTHONWARNINGS=ignore
 # Large tensors that come and go stay the process's own: a step takes 7 % less.
 export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592
@@ -23,7 +23,7 @@ stage "clips"
 synthesise --out "$DATA"
 stage "phases 1 to 3"
 $PY -m clsp.training.train --data "$DATA" --out "$DATA/first" --seeds "${SEEDS%% *}" \
-  --processes "$JOBS"
+  --processes "$PROCESSES"
 stage "all of it together"
 model=$DATA/polished
 polish --start "$DATA/first" --data "$DATA" --out "$model"

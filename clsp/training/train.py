@@ -43,6 +43,7 @@ from clsp.training.wording import PROMPTS
 STEPS = {"attributes": 4_000, "text": 2_000, "align": 1_800}
 BATCH = {"attributes": 48, "text": 128, "align": 128}  # of all processes together
 TOKENIZER_CAPTIONS = 30_000
+LEAST_SHARE = 8  # clips of a batch for each process: heads are normed over them
 PAD_ID = 1
 POOL_ROUNDS = 2
 POOLED_CLIPS = 12_000  # that phase 3 learns from, at most
@@ -233,6 +234,8 @@ def main() -> None:
     for name, count in STEPS.items():
         parser.add_argument(f"--{name}-steps", type=int, default=count)
     given = parser.parse_args()
+    if not 1 <= given.processes <= (most := min(BATCH.values()) // LEAST_SHARE):
+        parser.error(f"--processes {given.processes}: expected 1 to {most}, by the smallest batch")
     steps = {name: getattr(given, f"{name}_steps") for name in STEPS}
     load(given.data)  # features are worked out once, before the seeds part
     count = given.processes
