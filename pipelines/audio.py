@@ -128,7 +128,7 @@ class Recording:
         except RecordingError as exc:
             if exc.kind is not FailureKind.TRUNCATED:
                 raise
-            self.truncated = exc
+            self.truncated = exc.with_traceback(None)  # which would hold these samples
         except _decoder_errors() as exc:
             text = f"decoding broke off after {count / self.info.sample_rate:.2f} s ({_why(exc)})"
             if count == 0:
