@@ -99,18 +99,18 @@ def walk(
     visits = [entered(folder, prefix, frozenset())]  # a folder, one in it, one in that...
     while visits:
         nodes, prefix, inside = visits[-1]
-        node = next(nodes, None)
-        if node is None:
-            visits.pop()
-            continue
-        uri = prefix + node.name
-        if excluded(uri) or node.name in LOCKS:
-            continue
-        if node.is_folder:
-            if with_hidden or not is_hidden(node.name):
+        for node in nodes:
+            uri = prefix + node.name
+            if excluded(uri) or node.name in LOCKS:
+                continue
+            if not node.is_folder:
+                if included(uri):
+                    yield FileEntry(uri, node.path, node.size_bytes, node.version)
+            elif with_hidden or not is_hidden(node.name):
                 visits.append(entered(node, uri + "/", inside))
-        elif included(uri):
-            yield FileEntry(uri, node.path, node.size_bytes, node.version)
+                break  # and go on behind it afterwards
+        else:
+            visits.pop()
 
 
 class _Visit(NamedTuple):

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before anything imports them: these libraries read their environment once.
@@ -41,6 +42,18 @@ def real_audio() -> Path:
     if not REAL_AUDIO.is_dir():
         pytest.skip("the real clips are not beside this checkout")
     return REAL_AUDIO
+
+
+@pytest.fixture
+def memory(request) -> Iterator[str]:
+    """The URL of an empty remote store, cleared afterwards."""
+    import fsspec
+
+    root = f"/{request.node.name.replace('[', '-').replace(']', '')}"
+    fs = fsspec.filesystem("memory")
+    yield f"memory:/{root}"
+    if fs.exists(root):
+        fs.rm(root, recursive=True)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from torch import Tensor
 from clsp.errors import InputError
 from clsp.features import fbank
 from clsp.training import captions
-from clsp.training.losses import steps
+from clsp.training.measures import in_steps
 from clsp.training.synthesise import read_audio, read_manifest
 
 DB = float(np.log(10) / 10)  # features are natural logs of power
@@ -34,7 +34,7 @@ class Clips:
     starts: np.ndarray
     lengths: np.ndarray
     known: np.ndarray  # (clips, columns) of captions.states
-    measured: np.ndarray  # (clips, measures) of losses.steps, float32
+    measured: np.ndarray  # (clips, measures) of measures.in_steps, float32
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -134,7 +134,7 @@ def _load(number: int, data: Path) -> dict[str, Clips]:
     frames, lengths = _features(data, len(rows))
     starts = np.cumsum(lengths) - lengths
     known = np.stack([captions.states(row["attributes"]) for row in rows])
-    measured = np.array([steps(row.get("measured", {})) for row in rows], np.float32)
+    measured = np.array([in_steps(row.get("measured", {})) for row in rows], np.float32)
     splits = {}
     for split in SPLITS:
         own = np.array([place for place, row in enumerate(rows) if row["split"] == split], int)

@@ -11,21 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clsp.training.captions import COLUMNS, FACTS, OPEN, YES
+from clsp.training.measures import MEASURES
 
 SPANS: dict[str, slice] = {
     a: slice(COLUMNS.index((a, v[0])), COLUMNS.index((a, v[0])) + len(v)) for a, v in FACTS.items()
 }
 # What clips are told apart by; "quality" repeats noise, telephone and reverb.
 LEARNT = tuple(attribute for attribute in FACTS if attribute != "breathy")
-# What the labels follow from, as synthesise.py writes it down. Of each: its middle, what counts as
-# one step, and whether steps are of ratios (then they are natural logarithms).
-MEASURES: dict[str, tuple[float, float, bool]] = {
-    "f0_hz": (160.0, 0.35, True),
-    "spread_semitones": (2.0, 0.7, True),
-    "tract_hz": (1_100.0, 0.1, True),
-    "syllables_per_s": (4.3, 0.35, True),
-    "level_dbfs": (-26.0, 10.0, False),
-}
 # Which measure orders clips by which attribute, from what to what.
 ORDERS: dict[str, tuple[str, str, str]] = {
     "pitch": ("f0_hz", "low", "high"),
@@ -80,19 +72,6 @@ def prompt_loss(
             loss = F.cross_entropy(scores, target, weights[SPANS[attribute]])
             losses.append(importance.get(attribute, 1.0) * loss)
     return torch.stack(losses).mean()
-
-
-def steps(measured: Mapping[str, float | None]) -> list[float]:
-    """A clip's measures as steps from the middle of each of MEASURES; NaN where it has none."""
-    found = []
-    for name, (middle, step, ratio) in MEASURES.items():
-        value = measured.get(name)
-        if value is None:
-            found.append(math.nan)
-        else:
-            far = math.log(max(value, 1e-3) / middle) if ratio else value - middle
-            found.append(min(max(far / step, -4.0), 4.0))
-    return found
 
 
 def measure_loss(guessed: Tensor, measured: Tensor) -> Tensor:

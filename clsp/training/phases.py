@@ -18,7 +18,6 @@ from clsp.training.dataset import Clips
 from clsp.training.heads import NormedHead
 from clsp.training.losses import (
     IMPORTANCE,
-    MEASURES,
     attribute_loss,
     class_weights,
     contrastive_loss,
@@ -27,6 +26,7 @@ from clsp.training.losses import (
     order_loss,
     prompt_loss,
 )
+from clsp.training.measures import MEASURES
 from clsp.training.updates import Log, draws, optimiser
 from clsp.training.wording import BARE, PROMPTS
 
@@ -236,7 +236,9 @@ def align(
         truth = torch.from_numpy(captions.agreement(claims, clips.known[chosen]))
         sets = [prompts_of_all(rng) for _ in range(PROMPT_SETS)]
         texts = [distract(c.text, words, rng) for c in drawn]
-        text = text_head(read(model, encode, texts + [one for asked, _ in sets for one in asked]))
+        for prompts, _ in sets:
+            texts += prompts
+        text = text_head(read(model, encode, texts))
         if pooled is not None:
             heard = pooled[torch.from_numpy(rng.integers(len(pooled), size=batch)), chosen]
         else:
@@ -244,8 +246,12 @@ def align(
         audio = audio_head(heard)
         scale = inner.logit_scale.exp().clamp(max=60)
         loss = contrastive_loss(audio, text[: len(drawn)], scale, truth)
-        for answers, (_, places) in zip(text[len(drawn) :].chunk(PROMPT_SETS), sets, strict=True):
-            by_attribute = {attribute: answers[place] for attribute, place in places.items()}
+        parts = text[len(drawn) :].chunk(PROMPT_SETS)
+        asked = [
+            {attribute: part[place] for attribute, place in places.items()}
+            for part, (_, places) in zip(parts, sets, strict=True)
+        ]
+        for by_attribute in asked:
             told = prompt_loss(audio, by_attribute, scale, known, weights, importance)
             order = order_by_measures(audio, by_attribute, scale, measured[chosen], known, PROMPTS)
             loss = loss + (told + order) / PROMPT_SETS
@@ -255,7 +261,7 @@ def align(
                 audio_head(inner.pooled_audio(*at_tempo(*clip, rng.uniform(*tempi))))
                 for tempi in (SLOWER, FASTER)
             )
-            rates = by_attribute["rate"]
+            rates = asked[-1]["rate"]
             towards = scale * (rates[RATES.index("fast")] - rates[RATES.index("slow")])
             loss = loss + order_loss(faster @ towards, slower @ towards)
         update(loss)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from clsp.training import captions, losses
+from clsp.training import captions
 from clsp.training.dataset import Clips
+from clsp.training.measures import in_steps
 
 
 def random_clips(count: int = 24) -> Clips:
@@ -23,5 +24,5 @@ def random_clips(count: int = 24) -> Clips:
         np.cumsum(lengths) - lengths,
         lengths,
         known,
-        np.float32([losses.steps({"level_dbfs": -36.0 + 20 * (i % 2)}) for i in range(count)]),
+        np.float32([in_steps({"level_dbfs": -36.0 + 20 * (i % 2)}) for i in range(count)]),
     )

@@ -1,7 +1,6 @@
 """The held-out synthetic test as files: whole or absent, the same each time, read as a table."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,9 @@ import soundfile
 from clsp.errors import InputError
 from clsp.training import heldout, synthesise
 from clsp.training.voices import VOICES
+from tests.unit.speech_engine import ENGINE
 
 pytest.importorskip("pyworld", reason="pip install clsp-pipelines[train]", exc_type=ImportError)
-ENGINE = pytest.mark.skipif(
-    shutil.which("espeak-ng") is None or not Path("/usr/share/games/fortunes").is_dir(),
-    reason="apt-get install espeak-ng fortunes",
-)
 
 
 @pytest.fixture

@@ -22,15 +22,6 @@ from tests.unit.source_files import _made, listed, said, sound, write_csv
 # ---- stores -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def memory(request):
-    root = f"/{request.node.name}"
-    fs = fsspec.filesystem("memory")
-    yield f"memory:/{root}"
-    if fs.exists(root):
-        fs.rm(root, recursive=True)
-
-
 def test_urls_in_a_list_and_a_list_at_a_url(tmp_path, memory):
     fs = fsspec.filesystem("memory")
     fs.pipe(f"{memory}/sub/a b.wav", sound(tmp_path / "a.wav").read_bytes())

@@ -5,7 +5,6 @@ And the processes that share a batch.
 
 import json
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,34 +16,36 @@ from hypothesis import strategies as st
 from clsp.config import CLSPConfig
 from clsp.model import CLSPModel
 from clsp.training import captions, losses, parallel, phases, synthesise, transforms
+from clsp.training.measures import MEASURES, in_steps
 from clsp.training.voices import VOICES
 from clsp.training.wording import PROMPTS
 from tests.unit.noise_clips import random_clips
+from tests.unit.speech_engine import ENGINE
 
-MIDDLE = {name: middle for name, (middle, _, _) in losses.MEASURES.items()}
+MIDDLE = {name: middle for name, (middle, _, _) in MEASURES.items()}
 
 
 def test_steps_are_counted_from_the_middle_and_what_is_not_known_is_nan() -> None:
-    assert losses.steps(MIDDLE) == [0.0] * len(losses.MEASURES)
-    found = losses.steps({"f0_hz": 160.0 * math.exp(0.35), "level_dbfs": -46.0, "tract_hz": None})
-    told = dict(zip(losses.MEASURES, found, strict=True))
+    assert in_steps(MIDDLE) == [0.0] * len(MEASURES)
+    found = in_steps({"f0_hz": 160.0 * math.exp(0.35), "level_dbfs": -46.0, "tract_hz": None})
+    told = dict(zip(MEASURES, found, strict=True))
     assert told["f0_hz"] == pytest.approx(1) and told["level_dbfs"] == -2
     assert all(math.isnan(told[name]) for name in told if name not in ("f0_hz", "level_dbfs"))
 
 
-@given(st.floats(-100, 1e6), st.sampled_from(list(losses.MEASURES)))
+@given(st.floats(-100, 1e6), st.sampled_from(list(MEASURES)))
 def test_any_measure_is_a_few_steps(value: float, name: str) -> None:
-    told = dict(zip(losses.MEASURES, losses.steps({name: value}), strict=True))
+    told = dict(zip(MEASURES, in_steps({name: value}), strict=True))
     assert -4 <= told[name] <= 4
 
 
 def test_a_measure_that_a_clip_has_not_teaches_nothing() -> None:
-    guessed = torch.zeros(3, len(losses.MEASURES), requires_grad=True)
-    measured = torch.full((3, len(losses.MEASURES)), math.nan)
+    guessed = torch.zeros(3, len(MEASURES), requires_grad=True)
+    measured = torch.full((3, len(MEASURES)), math.nan)
     measured[1, 0] = 3.0
     loss = losses.measure_loss(guessed, measured)
     loss.backward()
-    assert loss.item() == pytest.approx(2.5 / len(losses.MEASURES))  # smooth L1 of 3 is 2.5
+    assert loss.item() == pytest.approx(2.5 / len(MEASURES))  # smooth L1 of 3 is 2.5
     assert guessed.grad is not None
     assert guessed.grad.nonzero().tolist() == [[1, 0]]
 
@@ -59,8 +60,8 @@ def loss_of_order(
         name: torch.tensor([[float((name, value) == (attribute, high))] for value in PROMPTS[name]])
         for name in losses.ORDERS
     }
-    measured = torch.full((len(values), len(losses.MEASURES)), math.nan)
-    measured[:, list(losses.MEASURES).index(measure)] = torch.tensor(values)
+    measured = torch.full((len(values), len(MEASURES)), math.nan)
+    measured[:, list(MEASURES).index(measure)] = torch.tensor(values)
     known = torch.from_numpy(np.stack([captions.states({"gender": gender}) for _ in values]))
     audio, scale = torch.tensor(scores)[:, None], torch.tensor(10.0)
     return losses.order_by_measures(audio, texts, scale, measured, known, PROMPTS).item()
@@ -94,10 +95,7 @@ def test_every_so_many_clips_are_a_set_of_their_own() -> None:
         np.testing.assert_array_equal(some.measured[place], clips.measured[number])
 
 
-@pytest.mark.skipif(
-    shutil.which("espeak-ng") is None or not Path("/usr/share/games/fortunes").is_dir(),
-    reason="apt-get install espeak-ng fortunes",
-)
+@ENGINE
 @pytest.mark.parametrize(("number", "split"), [(0, "train"), (3, "dev")])
 def test_a_clip_has_the_numbers_that_its_labels_follow_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, split: str
@@ -111,6 +109,7 @@ def test_a_clip_has_the_numbers_that_its_labels_follow_from(
     assert len(rows) == 3 * synthesise.VARIANTS[split] * synthesise.RECORDINGS[split]
     for row, clip in zip(rows, synthesise.read_audio(tmp_path), strict=True):
         told, measured = row["attributes"], row["measured"]
+        assert set(measured) == set(MEASURES)
         for name, measure, classes in (
             ("pitch", "f0_hz", transforms.PITCH_HZ),
             ("rate", "syllables_per_s", transforms.RATE_SYLLABLES),
