@@ -42,10 +42,14 @@ def _attempt(what: str, look: Any) -> dict[str, Any]:
 def _devices() -> list[dict[str, Any]]:
     import torch
 
+    from clsp.packed import no_int8
+
     found = [f"{os.cpu_count()} CPUs ({torch.get_num_threads()} torch threads)"]
     gpus = range(torch.cuda.device_count())
     found += [torch.cuda.get_device_name(i) for i in gpus]
-    return [_row("devices", True, ", ".join(found))] + [_kernels(f"cuda:{i}") for i in gpus]
+    why = no_int8(torch.device("cpu"))
+    int8 = _row("int8 on the CPU", True, f"not to be had: {why}" if why else "exact")
+    return [_row("devices", True, ", ".join(found)), int8, *(_kernels(f"cuda:{i}") for i in gpus)]
 
 
 def _kernels(device: str) -> dict[str, Any]:

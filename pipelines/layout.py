@@ -16,8 +16,8 @@ GROUP_ROWS, COPY_GROUP_ROWS = 32_768, 122_880
 
 # zstd takes a tenth off embeddings; undoing it is four fifths of the time to read them.
 _AS_IT_IS = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
-# Hardly two scores are the same: a dictionary of them takes a fifth more space, and as much more
-# time to write.
+# Hardly two scores or segments are the same: a dictionary of scores takes a fifth more space, and
+# as much more time to write; one of segments (a megabyte) is read for every row that is looked up.
 _NO_DICTIONARY = ColumnProperties(dictionary_enabled=False)
 
 _ZSTD: dict = {"compression": "ZSTD", "compression_level": 3}
@@ -28,8 +28,8 @@ _PACKED = {"embeddings": {"compression": "UNCOMPRESSED"}, schemas.READY: {"compr
 
 def writer_properties(table: str, schema: pa.Schema, maintained: bool = False) -> WriterProperties:
     """For rows of this schema; `maintained`: for large files, not as one commit has them."""
-    floats = (field.name for field in schema if pa.types.is_floating(field.type))
-    columns = dict.fromkeys(floats, _NO_DICTIONARY)
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    columns = dict.fromkeys([*floats, *{"segment_id"}.intersection(schema.names)], _NO_DICTIONARY)
     if table == "embeddings":
         columns["embedding"] = _AS_IT_IS
     large = GROUP_ROWS if maintained else None

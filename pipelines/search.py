@@ -88,34 +88,50 @@ def search(
             with _one_thread():
                 found = _nearest(lake, db, key, query, most)
             for some in (4 * k, found.num_rows):
-                best = _shown(db, key, found.slice(0, some), k, "segment_id", "archive", "uri")
-                if best.num_rows == k:
+                best = _there(db, key, found.slice(0, some), k)
+                if best.num_rows >= k:
                     break
-            if best.num_rows == k or found.num_rows < most:
+            if best.num_rows >= k or found.num_rows < most:
                 return _shown(db, key, best, k)
             most *= 32  # the best are of recordings that are gone, or cut otherwise now
 
 
-def _shown(
-    db: duckdb.DuckDBPyConnection, key: str, hits: pa.Table, k: int, *columns: str
-) -> pa.Table:
-    """The first k rows of `speech` for hits: similarity, and these columns or all. Few columns
-    first: of 60, many are read for one row. Then only the rows of what was found."""
-    place = [views.ROW] if views.is_ready(db) else []
-    rows = hits[views.ROW].to_pylist() if views.ROW in hits.column_names else ()
-    speech = views.speech_of(db, hits["segment_id"].unique().to_pylist(), rows)
-    same = [name for name in hits.column_names if name != "similarity"]
-    chosen = ", ".join(f"s.{name}" for name in [*columns, *place]) if columns else "s.*"
+def _there(db: duckdb.DuckDBPyConnection, key: str, hits: pa.Table, k: int) -> pa.Table:
+    """The k nearest hits that `speech` has, and those as near as the last of them: segment_id,
+    similarity and, of a copy, ROW. Of 60 columns most would be read for one row."""
+    speech = views.speech_of(db, hits["segment_id"].to_pylist())
+    place = [f"s.{views.ROW}"] if views.is_ready(db) else []
     db.register("hits", hits)
     found = arrow(
         db,
-        f"""SELECT h.similarity, {chosen} FROM hits h JOIN ({speech}) s USING ({", ".join(same)})
+        f"""SELECT DISTINCT {", ".join(["h.segment_id", "h.similarity", *place])}
+            FROM hits h JOIN ({speech}) s USING (segment_id) WHERE s.model_key = ?
+            QUALIFY rank() OVER (ORDER BY h.similarity DESC) <= ?""",
+        key,
+        k,
+    )
+    db.unregister("hits")
+    return found
+
+
+def _shown(db: duckdb.DuckDBPyConnection, key: str, hits: pa.Table, k: int) -> pa.Table:
+    """The first k rows of `speech` for hits of `_there`: similarity, and its columns. Looked up
+    first (MATERIALIZED): DuckDB would join by each column that it reads."""
+    of_copy = views.ROW in hits.column_names
+    rows = hits[views.ROW].to_pylist() if of_copy else ()
+    speech = views.speech_of(db, hits["segment_id"].unique().to_pylist(), rows)
+    same = ["segment_id", views.ROW] if of_copy else ["segment_id"]
+    db.register("hits", hits)
+    found = arrow(
+        db,
+        f"""WITH s AS MATERIALIZED ({speech})
+            SELECT h.similarity, s.* FROM hits h JOIN s USING ({", ".join(same)})
             WHERE s.model_key = ? ORDER BY h.similarity DESC, s.uri, s.start_s LIMIT ?""",
         key,
         k,
     )
     db.unregister("hits")
-    return found if columns or not place else found.drop_columns(place)
+    return found.drop_columns([views.ROW]) if of_copy else found
 
 
 def _nearest(

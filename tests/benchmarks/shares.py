@@ -25,7 +25,7 @@ from tests.benchmarks.peak import peaks
 LINEAR = "linear layers"
 KINDS = {
     "convolutions": ("conv",),
-    LINEAR: ("addmm", "aten::mm", "linear", "_int_mm"),
+    LINEAR: ("addmm", "aten::mm", "linear"),
     "attention's products": ("bmm",),
     "softmax": ("softmax",),
     "copies": ("copy_", "contiguous", "clone", "cat", "_to_copy", "gather", "repeat"),

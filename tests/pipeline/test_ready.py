@@ -235,6 +235,21 @@ def test_search_answers_alike(sample_lake, tiny, tmp_path):
     assert search.search(lake, tiny, "A woman whispering.", 5).equals(before)
 
 
+def test_of_segments_equally_near_the_first_by_name_are_found(sample_archive, tiny, tmp_path):
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for name in "dbeac":
+        shutil.copy(sample_archive / "podcast" / "outro.flac", archive / f"{name}.flac")
+    lake = Lake(tmp_path / "lake", create=True)
+    tag(TagSettings(str(archive), str(lake.root)))
+    for k in (1, 3, 9):
+        hits = search.search(lake, tiny, "A woman whispering.", k)
+        assert hits["uri"].to_pylist() == [f"{name}.flac" for name in "abcde"[:k]]
+        assert len(set(hits["segment_id"].to_pylist())) == 1
+    ready.refresh(lake)
+    assert search.search(lake, tiny, "A woman whispering.", 9).equals(hits)
+
+
 def test_search_answers_alike_where_the_copy_has_several_files(tiny, tmp_path):
     """A row's number is then that of several rows."""
     archive = tmp_path / "archive"

@@ -1,5 +1,10 @@
 """What a precision changes, and what it must not: the answers stay the published ones, nearly."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -74,3 +79,15 @@ def test_what_is_packed_is_neither_saved_nor_packed_for_what_it_is_not(tmp_path)
         clsp.load(GOLDEN / "deep", precision="float16")
     with pytest.raises(InputError, match="expected a CPU"):
         prepare(clsp.load(GOLDEN / "deep").to("meta"), "int8")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN knows these names there alone")
+@pytest.mark.parametrize("cpu", ["AVX2", "AVX512_CORE"])
+def test_int8_is_refused_where_its_products_would_overflow(cpu):
+    child = subprocess.run(
+        [sys.executable, "-c", "import clsp; clsp.load('tiny', precision='int8')"],
+        env=os.environ | {"ONEDNN_MAX_CPU_ISA": cpu},
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode and "overflow on this CPU: expected one with VNNI" in child.stderr
