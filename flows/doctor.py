@@ -43,8 +43,9 @@ def _devices() -> list[dict[str, Any]]:
     import torch
 
     from clsp.packed import no_int8
+    from pipelines.models import cores
 
-    found = [f"{os.cpu_count()} CPUs ({torch.get_num_threads()} torch threads)"]
+    found = [f"{os.cpu_count()} CPUs, of which {cores()} may be used"]
     gpus = range(torch.cuda.device_count())
     found += [torch.cuda.get_device_name(i) for i in gpus]
     why = no_int8(torch.device("cpu"))
@@ -62,9 +63,9 @@ def _kernels(device: str) -> dict[str, Any]:
 
 
 def _model(name: str) -> str:
-    import clsp
+    from pipelines.models import load
 
-    model = clsp.load(name)
+    model = load(name)
     model.embed_text(["A speaker."])  # the tokenizer is part of the model
     parameters = sum(p.numel() for p in model.parameters())
     return f"{parameters / 1e6:.1f} M parameters, revision {model.checkpoint.revision[:16]}"

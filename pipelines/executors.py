@@ -10,7 +10,6 @@ Stopped. Knows nothing of lakes or plans.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from dataclasses import replace
 from pipelines.children import Work, children
 from pipelines.errors import Stopped
 from pipelines.jobs import Chunk, ChunkResult, Job
+from pipelines.models import cores
 from pipelines.settings import TagSettings
 from pipelines.stopping import Stop, stoppable
 from pipelines.worker import Worker
@@ -64,7 +64,7 @@ def _workers(settings: TagSettings, job: Job, on_file: OnFile) -> Iterator[Work]
             yield work
     elif settings.executor == "process":
         count = settings.workers or 1
-        threads = max(1, (os.cpu_count() or 1) // count)
+        threads = max(1, cores() // count)
         with children(replace(job, threads=threads), count, on_file) as work:
             yield work
     else:

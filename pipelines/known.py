@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipelines import faults, schemas
 from pipelines.jobs import Chunk, ChunkResult, Job, told_of
 from pipelines.lake import Lake
+from pipelines.models import load
 from pipelines.query import arrow, connect
 
 if TYPE_CHECKING:
@@ -95,11 +96,10 @@ class Adopter:
         return replace(result, tables=tables, tagged=result.tagged + len(rows))
 
     def _labels(self, lacking: pa.Table, chunk_id: str) -> pa.Table:
-        import clsp
         from pipelines.label import Labeller, labels_table
         from pipelines.packing import unpack
 
-        self.labeller = self.labeller or Labeller(clsp.load(self.job.model), self.job.taxonomy)
+        self.labeller = self.labeller or Labeller(load(self.job.model), self.job.taxonomy)
         vectors = unpack(lacking["embedding"], self.labeller.model.config.joint_dim)
         ids = lacking["segment_id"].to_pylist()
         return labels_table(self.labeller, vectors, ids, self.job.model_key, chunk_id)

@@ -57,7 +57,7 @@ def ray_workers(
 
 def _connect(address: str | None) -> None:
     """Raises ClusterUnreachable where nobody answers, and WorkerNotStarted where Ray does not like
-    who does."""
+    who does, or cannot be started here."""
     import ray
     from ray.exceptions import RayError
 
@@ -71,9 +71,13 @@ def _connect(address: str | None) -> None:
             log_to_driver=False,
             logging_level="ERROR",
         )
-    except (ConnectionError, RuntimeError, RayError) as error:
+    except (OSError, RuntimeError, RayError) as error:
         if address is None:
-            raise
+            raise WorkerNotStarted(
+                f"Ray cannot be started here: {str(error).strip()}. Check that the home folder "
+                "(HOME) can be written to, or give Ray's token as RAY_AUTH_TOKEN, and that the "
+                "temporary folder (TMPDIR) can; or do without it: --executor process"
+            ) from error
         raise WorkerNotStarted(
             f"the Ray cluster at {address!r} cannot be used: {str(error).strip()}. Check that it "
             "is one, that its Ray and Python are of the same version as here, and its token "

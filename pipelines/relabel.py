@@ -18,6 +18,7 @@ from pipelines.archive import FileEntry
 from pipelines.jobs import Chunk, ChunkResult, Job
 from pipelines.known import RECORDINGS_PER_CHUNK, rewritten
 from pipelines.lake import Lake
+from pipelines.models import load
 from pipelines.query import connect, one_of
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,6 @@ def relabel(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
 def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[ChunkResult]:
     """Labels for those segments of these recordings that have none by the job's taxonomy: so many
     to a chunk, however many there are."""
-    import clsp
     from pipelines.label import Labeller, labels_table
     from pipelines.packing import halves
 
@@ -99,7 +99,7 @@ def _labels(lake: Lake, job: Job, entries: Sequence[FileEntry]) -> Iterator[Chun
         faults.reach("relabel.stored")
         if not db.execute("FROM lacking LIMIT 1").fetchall():
             return
-        labeller = Labeller(clsp.load(job.model), job.taxonomy)
+        labeller = Labeller(load(job.model), job.taxonomy)
         stream = db.sql(
             f"""SELECT segment_id, embedding FROM embeddings
                 WHERE model_key = ? AND {one_of("segment_id", "FROM lacking")}""",

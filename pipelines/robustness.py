@@ -17,6 +17,7 @@ from clsp.robustness import Row, Worded, embed, perturbed, worded
 from pipelines.archive import FileEntry, list_archive, open_local
 from pipelines.audio import open_recording
 from pipelines.errors import FailureKind, RecordingError
+from pipelines.models import load
 from pipelines.samples import SILENT_DBFS, loudness, to_16k
 from pipelines.segments import SegmentPolicy, cut
 
@@ -50,11 +51,10 @@ def perturbation(
     told. Raises ArchiveNotFound, ModelNotFound, and InputError where nothing is left, or for a
     precision that there is not.
     """
-    import clsp
 
     if limit < 1:
         raise InputError(f"limit {limit}: expected at least 1")
-    loaded = clsp.load(model, precision=precision)
+    loaded = load(model, precision=precision)
     named = {entry.path: (uri, entry) for path in paths for uri, entry in _entries(path)}
     order = sorted(named.values(), key=lambda item: item[0])
     clips: dict[str, np.ndarray] = {}
@@ -115,7 +115,6 @@ def wording(
     clip: {"file": ..., "speaker": ..., ATTRIBUTE: CLASS ...}. The default folder is made where it
     is missing. Raises InputError for a manifest that cannot be used, or a precision that there is
     not."""
-    import clsp
 
     folder = Path(data)
     if not (folder / MANIFEST).is_file():
@@ -124,7 +123,7 @@ def wording(
         from clsp.training.heldout import ensure
 
         folder = ensure(folder)
-    loaded = clsp.load(model, precision=precision)
+    loaded = load(model, precision=precision)
     rows = _manifest(folder / MANIFEST)
     clips = [_whole(folder / row["file"]) for row in rows]
     results = worded(loaded, embed(loaded, clips), rows, [row.get("speaker") for row in rows], seed)

@@ -17,6 +17,7 @@ from pipelines import vectors, views
 from pipelines.errors import QueryError, SettingsError
 from pipelines.jobs import model_key, parts_of
 from pipelines.lake import Lake
+from pipelines.models import load
 from pipelines.query import arrow, connect
 from pipelines.settings import check_precision
 
@@ -39,12 +40,10 @@ def lake_model(lake: Lake, name: str | None = None, precision: str | None = None
     Raises QueryError when the lake holds no embedding of that exact model, or in that precision, or
     the model's folder is not where it was; what `clsp.load` raises.
     """
-    import clsp
-
     with connect(lake, of=LISTED) as db:
         keys = _keys(lake, db, precision)
         name = name or _place(db, keys[0])
-    model = clsp.load(name)  # for its text alone: always in float32
+    model = load(name)  # for its text alone: always in float32
     _key_of(model, keys)
     return model
 

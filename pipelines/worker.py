@@ -32,6 +32,7 @@ from pipelines.jobs import (
     recordings_table,
     segment_id,
 )
+from pipelines.models import load
 from pipelines.samples import loudness, to_16k
 from pipelines.segments import cut
 
@@ -52,16 +53,13 @@ class Worker:
         memory.keep_one_arena()  # before torch and the decoders make their threads
         import torch
 
-        import clsp
         from pipelines.label import Labeller
 
-        if job.threads:
-            torch.set_num_threads(job.threads)
         self.job = job
         device = job.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = clsp.load(job.model, device=device, precision=job.precision)
+        self.model = load(job.model, device, job.precision, job.threads)
         self.dim = self.model.config.joint_dim
         self.feed = Feed(self.model)
         checkpoint = self.model.checkpoint

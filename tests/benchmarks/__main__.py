@@ -24,7 +24,7 @@ PARTS = {
     "embedded": "embedded.measured()",
     "encoder": "encoder.measured(encoder.AUTHORS, clips=8)",
     "pipeline": "pipeline.measured(clips=8)",
-    "hours": "hours.measured((1, 3))",
+    "hours": "hours.measured((1, 2))",
     "noop": "noop.measured(20_000)",
     "tables": "tables.measured(1_000_000, searchable=200_000, commits=100)",
     "relabel": "relabel.measured(300_000)",

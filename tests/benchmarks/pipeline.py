@@ -104,8 +104,8 @@ def of_ray(clips: int, repeats: int) -> list[float]:
         def per_s(executor: str) -> float:
             given = TagSettings(
                 f"{folder}/archive", f"{folder}/lake-{next(count)}", executor=executor,
-                workers=1 if executor == "ray" else None, worker_cpus=1, decode_threads=1,
-                chunk_files=clips // CHUNKS, device="cpu",
+                chunk_files=clips // CHUNKS, decode_threads=1, device="cpu",
+                **({"workers": 1, "worker_cpus": 1} if executor == "ray" else {}),
             )  # fmt: skip
             tag(given)
             if executor == "ray":

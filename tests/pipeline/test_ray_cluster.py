@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -242,6 +244,17 @@ def test_what_fits_nowhere_on_this_machine_is_not_waited_for(tones, tmp_path):
     with pytest.raises(WorkerNotStarted, match=r"each asks for 10000 CPUs; .*--worker-cpus"):
         tag(given)
     assert not ray.is_initialized()
+
+
+def test_without_a_home_to_keep_its_token_in_it_says_so(tones, tmp_path):
+    given = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
+    tagged = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "tag", str(tones), "--lake", str(tmp_path / "lake"),
+         "--executor", "ray"],
+        env=given | {"HOME": "/dev/null"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert tagged.returncode and "Traceback" not in tagged.stderr
+    assert "Ray cannot be started here" in tagged.stderr and "RAY_AUTH_TOKEN" in tagged.stderr
 
 
 def test_where_no_cluster_is_it_says_so_at_once(tones, tmp_path):
