@@ -14,9 +14,9 @@ from pipelines.drift import label_drift
 from pipelines.schemas import BEST_SUFFIX
 
 SPAN = "archive, uri, start_s, end_s, channel, segment_id, model_key, taxonomy_key"
-# Of a macro: an error where no run has labelled by its `_key`, which else had no rows.
-SOME_RUN = """coalesce(
-    (SELECT true FROM runs WHERE taxonomy_key = _key LIMIT 1),
+# A macro's `_key`, or an error where no run has labelled by it: there would be no rows.
+KNOWN_KEY = """coalesce(
+    (SELECT taxonomy_key FROM runs WHERE taxonomy_key = _key LIMIT 1),
     error('no run here has labelled by the taxonomy ' || _key || ': expected one of '
           || (SELECT string_agg(DISTINCT taxonomy_key, ', ') FROM runs)))"""
 
@@ -115,7 +115,7 @@ def create(
     }
     macros = {
         "speech_by": f"""CREATE MACRO speech_by(_key) AS TABLE
-            {_labelled(taxonomy)} AND l.taxonomy_key = _key AND {SOME_RUN}""",
+            {_labelled(taxonomy)} AND l.taxonomy_key = {KNOWN_KEY}""",
         "label_drift": label_drift(_attributes(taxonomy)),
     }
     for name in asked:
