@@ -1,9 +1,9 @@
-"""How far a clip's embedding depends on the batch it comes in, by precision, on clips of a folder.
+"""What a precision changes in the embeddings of a folder's clips, and the batch they come in.
 
     python -m tests.benchmarks.batches FOLDER
 
 Each clip alone, against all of them in one batch: the largest difference of any number, and the
-least cosine. For `tiny`, and for the two small models with random weights that tests have. Not part
+least cosine. And each alone, against what PyTorch's modules make of it. For `tiny`, and for the two small models with random weights that tests have. Not part
 of `make bench`: nothing is timed.
 """
 
@@ -43,13 +43,19 @@ def main() -> None:
     heard = clips(parser.parse_args().folder)
     print(f"{len(heard)} clips of at most {SECONDS} s")
     for name in ("tiny", GOLDEN / "deep", GOLDEN / "uneven"):
+        exact = None
         for precision in (None, *PRECISIONS):
             model = clsp.load(name, precision=precision)
             together = model.embed_audio(heard)
             alone = torch.cat([model.embed_audio([clip]) for clip in heard])
             apart = (together - alone).abs().max()
             cosine = torch.cosine_similarity(together, alone).min()
-            print(f"{Path(name).name} {precision}: {apart:.1e}, cosine {cosine:.6f}")
+            exact = alone if exact is None else exact
+            like = torch.cosine_similarity(alone, exact).min()
+            print(
+                f"{Path(name).name} {precision}: in a batch {apart:.1e} apart, cosine {cosine:.6f}; "
+                f"to the modules {like:.6f}"
+            )
 
 
 if __name__ == "__main__":
