@@ -51,7 +51,6 @@ def perturbation(
     told. Raises ArchiveNotFound, ModelNotFound, and InputError where nothing is left, or for a
     precision that there is not.
     """
-
     if limit < 1:
         raise InputError(f"limit {limit}: expected at least 1")
     loaded = load(model, precision=precision)
@@ -115,7 +114,6 @@ def wording(
     clip: {"file": ..., "speaker": ..., ATTRIBUTE: CLASS ...}. The default folder is made where it
     is missing. Raises InputError for a manifest that cannot be used, or a precision that there is
     not."""
-
     folder = Path(data)
     if not (folder / MANIFEST).is_file():
         if data != DEFAULT_DATA:

@@ -96,14 +96,14 @@ def search(
 
 
 def _there(db: duckdb.DuckDBPyConnection, key: str, hits: pa.Table, k: int) -> pa.Table:
-    """The k nearest hits that `speech` has, and those as near as the last of them: segment_id,
-    similarity and, of a copy, ROW. Of 60 columns most would be read for one row."""
+    """The k nearest rows of `speech`, and those as near as the last of them: segment_id, similarity
+    and, of a copy, ROW. Were all of its 60 columns asked for, much would be read for each row."""
     speech = views.speech_of(db, hits["segment_id"].to_pylist())
     place = [f"s.{views.ROW}"] if views.is_ready(db) else []
     db.register("hits", hits)
     found = arrow(
         db,
-        f"""SELECT DISTINCT {", ".join(["h.segment_id", "h.similarity", *place])}
+        f"""SELECT {", ".join(["h.segment_id", "h.similarity", *place])}
             FROM hits h JOIN ({speech}) s USING (segment_id) WHERE s.model_key = ?
             QUALIFY rank() OVER (ORDER BY h.similarity DESC) <= ?""",
         key,
@@ -124,7 +124,8 @@ def _shown(db: duckdb.DuckDBPyConnection, key: str, hits: pa.Table, k: int) -> p
     found = arrow(
         db,
         f"""WITH s AS MATERIALIZED ({speech})
-            SELECT h.similarity, s.* FROM hits h JOIN s USING ({", ".join(same)})
+            SELECT h.similarity, s.*
+            FROM (SELECT DISTINCT * FROM hits) h JOIN s USING ({", ".join(same)})
             WHERE s.model_key = ? ORDER BY h.similarity DESC, s.uri, s.start_s LIMIT ?""",
         key,
         k,

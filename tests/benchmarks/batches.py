@@ -3,8 +3,8 @@
     python -m tests.benchmarks.batches FOLDER
 
 Each clip alone, against all of them in one batch: the largest difference of any number, and the
-least cosine. And each alone, against what PyTorch's modules make of it. For `tiny`, and for the two small models with random weights that tests have. Not part
-of `make bench`: nothing is timed.
+least cosine. And each alone, against what PyTorch's modules make of it. For `tiny`, and for the two
+small models with random weights that tests have. Not part of `make bench`: nothing is timed.
 """
 
 import argparse
@@ -53,8 +53,8 @@ def main() -> None:
             exact = alone if exact is None else exact
             like = torch.cosine_similarity(alone, exact).min()
             print(
-                f"{Path(name).name} {precision}: in a batch {apart:.1e} apart, cosine {cosine:.6f}; "
-                f"to the modules {like:.6f}"
+                f"{Path(name).name} {precision}: in a batch {apart:.1e} apart, cosine "
+                f"{cosine:.6f}; to the modules {like:.6f}"
             )
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import duckdb
 import pyarrow as pa
@@ -235,19 +236,24 @@ def test_search_answers_alike(sample_lake, tiny, tmp_path):
     assert search.search(lake, tiny, "A woman whispering.", 5).equals(before)
 
 
-def test_of_segments_equally_near_the_first_by_name_are_found(sample_archive, tiny, tmp_path):
-    archive = tmp_path / "archive"
-    archive.mkdir()
+def test_of_segments_equally_near_the_first_by_name_are_found(
+    sample_archive, tiny, tmp_path, monkeypatch
+):
     for name in "dbeac":
-        shutil.copy(sample_archive / "podcast" / "outro.flac", archive / f"{name}.flac")
+        shutil.copytree(sample_archive, tmp_path / "archive" / name)
     lake = Lake(tmp_path / "lake", create=True)
-    tag(TagSettings(str(archive), str(lake.root)))
-    for k in (1, 3, 9):
+    tag(TagSettings(str(tmp_path / "archive"), str(lake.root)))
+    monkeypatch.setattr(search, "CANDIDATES", 1)
+    looked = Mock(wraps=search._nearest)  # at the embeddings: four segments for each row wanted
+    monkeypatch.setattr(search, "_nearest", looked)
+    for k in (1, 3):
         hits = search.search(lake, tiny, "A woman whispering.", k)
-        assert hits["uri"].to_pylist() == [f"{name}.flac" for name in "abcde"[:k]]
+        assert [uri[:2] for uri in hits["uri"].to_pylist()] == ["a/", "b/", "c/"][:k]
         assert len(set(hits["segment_id"].to_pylist())) == 1
+        assert looked.call_count == 1  # a segment counts as often as it is there
+        looked.reset_mock()
     ready.refresh(lake)
-    assert search.search(lake, tiny, "A woman whispering.", 9).equals(hits)
+    assert search.search(lake, tiny, "A woman whispering.", 3).equals(hits)
 
 
 def test_search_answers_alike_where_the_copy_has_several_files(tiny, tmp_path):
