@@ -28,8 +28,8 @@ _PACKED = {"embeddings": {"compression": "UNCOMPRESSED"}, schemas.READY: {"compr
 
 def writer_properties(table: str, schema: pa.Schema, maintained: bool = False) -> WriterProperties:
     """For rows of this schema; `maintained`: for large files, not as one commit has them."""
-    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
-    columns = dict.fromkeys([*floats, *{"segment_id"}.intersection(schema.names)], _NO_DICTIONARY)
+    differ = (f.name for f in schema if pa.types.is_floating(f.type) or f.name == "segment_id")
+    columns = dict.fromkeys(differ, _NO_DICTIONARY)
     if table == "embeddings":
         columns["embedding"] = _AS_IT_IS
     large = GROUP_ROWS if maintained else None
