@@ -65,7 +65,7 @@ def extend(lake: Lake) -> bool:
             return copy is not None
         since = "SELECT archive, uri FROM history WHERE seq"
         replaced = f"{since} > {copy.seq} INTERSECT {since} <= {copy.seq} AND state = 'tagged'"
-        if copy.schema.names != [schemas.AS_OF, *_columns(db)] or _any(db, replaced):
+        if copy.schema.names != [*views.BEFORE, *_columns(db)] or _any(db, replaced):
             return False
         fresh = f"FROM ({views.joined(db)}) WHERE (archive, uri) IN ({since} > {copy.seq})"
         if _any(db, fresh):  # else no row would tell that the copy is of later
@@ -96,7 +96,10 @@ def _write(
     rows: str,
     mode: Literal["overwrite", "append"],
 ) -> None:
-    selected = db.sql(f"SELECT {seq}::BIGINT AS {schemas.AS_OF}, * {rows}")
+    number = views.prefix("segment_id")
+    selected = db.sql(
+        f"SELECT {seq}::BIGINT AS {schemas.AS_OF}, {number} AS {schemas.PREFIX}, * {rows}"
+    )
     batches = selected.to_arrow_reader(BATCH_ROWS)
     write_deltalake(
         (lake.root / TABLE).as_uri(),

@@ -183,8 +183,9 @@ TABLES = {
 }
 
 # The copy of `speech`: its rows after AS_OF, the newest chunk's `seq` when it was made (Delta keeps
-# statistics of the first columns). No data of its own: see pipelines/ready.py.
-READY, AS_OF = "speech", "as_of_seq"
+# statistics of the first columns), and PREFIX, the first digits of `segment_id` as a number, by
+# which a search finds its rows. No data of its own: see pipelines/ready.py.
+READY, AS_OF, PREFIX = "speech", "as_of_seq", "segment_prefix"
 # The folder of plain files of embeddings: no data of its own either, see pipelines/vectors.py.
 VECTORS = "vectors"
 

@@ -12,24 +12,28 @@ from typing import TYPE_CHECKING
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines import vectors, views
 from pipelines.errors import QueryError, SettingsError
 from pipelines.jobs import model_key, parts_of
 from pipelines.lake import Lake
 from pipelines.models import load
-from pipelines.query import arrow, connect
+from pipelines.query import arrow, connect, damage_told
 from pipelines.settings import check_precision
 
 if TYPE_CHECKING:
+    import torch
+
     from clsp.embedder import Embedder
 
 FLAT_ROWS = 65_536  # 64 MiB of embeddings in half precision
 # How far a cosine in half precision may be off: the query and the sum are each rounded to 11 bits
 # (2**-11 of at most 1 each), the terms are added in single precision. Twice that, to be safe.
 HALF_ERROR = 2**-9
-LISTED = ("runs", "recordings", "speech")  # what every search asks
-CANDIDATES = 1_000  # at least; each is then looked for in `speech`
+ASKED = ("runs", "speech")  # by every search: to open a table takes milliseconds
+GROUP = 64  # scores, of which the largest is looked at
+CANDIDATES = 256  # at least; the best of them are then looked for in `speech`
 
 
 def lake_model(lake: Lake, name: str | None = None, precision: str | None = None) -> "Embedder":
@@ -40,7 +44,7 @@ def lake_model(lake: Lake, name: str | None = None, precision: str | None = None
     Raises QueryError when the lake holds no embedding of that exact model, or in that precision, or
     the model's folder is not where it was; what `clsp.load` raises.
     """
-    with connect(lake, of=LISTED) as db:
+    with connect(lake, of=ASKED) as db:
         keys = _keys(lake, db, precision)
         name = name or _place(db, keys[0])
     model = load(name)  # for its text alone: always in float32
@@ -80,7 +84,7 @@ def search(
         raise SettingsError(f"k={k}, text={text!r}: expected k of at least 1 and some text")
     with torch.inference_mode():
         query = model.embed_text([text])[0].float().cpu().numpy()
-    with connect(lake, of=(*LISTED, "embeddings")) as db:  # so that damage in their files is told
+    with _opened(lake) as db:
         key = _key_of(model, _keys(lake, db, precision))
         most = max(CANDIDATES, 4 * k)
         while True:
@@ -95,43 +99,55 @@ def search(
             most *= 32  # the best are of recordings that are gone, or cut otherwise now
 
 
+@contextmanager
+def _opened(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    """To find rows in a copy of `speech` is too little for more than one thread (measured: as soon
+    done, for a tenth more of CPU time); to join them is not."""
+    with connect(lake, of=ASKED, threads=1) as db:
+        if ready := views.is_ready(db):
+            yield db
+    if not ready:
+        with connect(lake, of=ASKED) as db:
+            yield db
+
+
 def _there(db: duckdb.DuckDBPyConnection, key: str, hits: pa.Table, k: int) -> pa.Table:
-    """The k nearest rows of `speech`, and those as near as the last of them: segment_id, similarity
+    """The k nearest rows of `speech`, and those as near as the last of them: similarity, segment_id
     and, of a copy, ROW. Were all of its 60 columns asked for, much would be read for each row."""
-    speech = views.speech_of(db, hits["segment_id"].to_pylist())
-    place = [f"s.{views.ROW}"] if views.is_ready(db) else []
-    db.register("hits", hits)
-    found = arrow(
-        db,
-        f"""SELECT {", ".join(["h.segment_id", "h.similarity", *place])}
-            FROM hits h JOIN ({speech}) s USING (segment_id) WHERE s.model_key = ?
-            QUALIFY rank() OVER (ORDER BY h.similarity DESC) <= ?""",
-        key,
-        k,
-    )
-    db.unregister("hits")
-    return found
+    segment_ids = hits["segment_id"].to_pylist()
+    if views.is_ready(db):
+        columns = f"segment_id, {views.ROW}"
+        speech = views.copied_rows(views.rows_of_copy(db, segment_ids))
+    else:
+        columns, speech = "segment_id", views.speech_of(db, segment_ids)
+    found = _scored(db, f"SELECT {columns} FROM ({speech})", key, hits)
+    least = np.sort(found["similarity"].to_numpy())[::-1][:k]
+    return found.filter(pc.greater_equal(found["similarity"], least[-1])) if len(least) else found
 
 
 def _shown(db: duckdb.DuckDBPyConnection, key: str, hits: pa.Table, k: int) -> pa.Table:
-    """The first k rows of `speech` for hits of `_there`: similarity, and its columns. To read them
-    before they are joined (MATERIALIZED) takes a tenth to a quarter less time."""
+    """The first k rows of `speech` for hits of `_there`: similarity, and its columns."""
     of_copy = views.ROW in hits.column_names
-    rows = hits[views.ROW].to_pylist() if of_copy else ()
-    speech = views.speech_of(db, hits["segment_id"].unique().to_pylist(), rows)
-    same = ["segment_id", views.ROW] if of_copy else ["segment_id"]
-    db.register("hits", hits)
-    found = arrow(
-        db,
-        f"""WITH s AS MATERIALIZED ({speech})
-            SELECT h.similarity, s.*
-            FROM (SELECT DISTINCT * FROM hits) h JOIN s USING ({", ".join(same)})
-            WHERE s.model_key = ? ORDER BY h.similarity DESC, s.uri, s.start_s LIMIT ?""",
-        key,
-        k,
-    )
-    db.unregister("hits")
+    if of_copy:
+        speech = views.copied_rows(hits[views.ROW].to_pylist())
+    else:
+        speech = views.speech_of(db, hits["segment_id"].unique().to_pylist())
+    found = _scored(db, f"FROM ({speech})", key, hits)
+    order = [("similarity", "descending"), ("uri", "ascending"), ("start_s", "ascending")]
+    found = found.sort_by(order).slice(0, k)
     return found.drop_columns([views.ROW]) if of_copy else found
+
+
+def _scored(db: duckdb.DuckDBPyConnection, rows: str, key: str, hits: pa.Table) -> pa.Table:
+    """Those of a model among these rows that are of hits: similarity, and what they have. For so
+    few, a join of DuckDB's would take as long as to read them."""
+    similarity = dict(
+        zip(*(hits[c].to_pylist() for c in ("segment_id", "similarity")), strict=True)
+    )
+    found = arrow(db, f"{rows} WHERE model_key = ?", key)
+    told = [similarity.get(name) for name in found["segment_id"].to_pylist()]
+    found = found.add_column(0, "similarity", pa.array(told, pa.float32()))
+    return found.filter(pc.is_valid(found["similarity"]))
 
 
 def _nearest(
@@ -149,15 +165,16 @@ def _nearest(
         best = pa.table({"segment_id": names, "similarity": scores})
         paths = lake.stored("embeddings")[0]
     least = _least(best, most)
-    for batch in vectors.rows_of(paths, key, late):
-        better, scores = _better(batch["embedding"], query, least)
-        if not len(better):
-            continue
-        fresh = {"segment_id": batch["segment_id"].take(better), "similarity": scores}
-        best = pa.concat_tables([best, pa.table(fresh)])
-        if best.num_rows > 2 * most:
-            best = _first(best, most)
-            least = _least(best, most)
+    with damage_told(lake, paths):
+        for batch in vectors.rows_of(paths, key, late):
+            better, scores = _better(batch["embedding"], query, least)
+            if not len(better):
+                continue
+            fresh = {"segment_id": batch["segment_id"].take(better), "similarity": scores}
+            best = pa.concat_tables([best, pa.table(fresh)])
+            if best.num_rows > 2 * most:
+                best = _first(best, most)
+                least = _least(best, most)
     return _first(best, most)
 
 
@@ -177,13 +194,22 @@ def _of_all(flat: vectors.Vectors, query: np.ndarray, most: int) -> pa.Table:
         rows = torch.from_numpy(flat.embeddings())
     wanted = torch.from_numpy(query)
     close = torch.cat([part @ wanted.half() for part in rows.split(FLAT_ROWS)])
-    least = close.topk(min(most, len(close))).values[-1].float() - 2 * HALF_ERROR
+    least = _about_kth(close, most).float() - 2 * HALF_ERROR
     [near] = torch.nonzero(close >= least, as_tuple=True)
     scores = rows[near].float() @ wanted
     order = torch.argsort(scores, descending=True, stable=True)[:most]
     return pa.table(
         {"segment_id": flat.segment_ids(near[order].numpy()), "similarity": scores[order].numpy()}
     )
+
+
+def _about_kth(scores: "torch.Tensor", k: int) -> "torch.Tensor":
+    """Little less than the k-th largest, and never more: the k largest of groups are k of them. To
+    sort all of a million takes ten times as long."""
+    groups = len(scores) // GROUP
+    if groups > 4 * k:
+        scores = scores[: groups * GROUP].view(GROUP, groups).amax(0)
+    return scores.topk(min(k, len(scores))).values[-1]
 
 
 def _first(scored: pa.Table, most: int) -> pa.Table:
@@ -225,10 +251,14 @@ def _better(embeddings: pa.Array, query: np.ndarray, least: float) -> tuple[np.n
 def _keys(lake: Lake, db: duckdb.DuckDBPyConnection, precision: str | None) -> list[str]:
     """Model keys of the lake's recordings, that of most of them first."""
     check_precision(precision)
-    every = "SELECT model_key FROM {} GROUP BY 1 ORDER BY count(*) DESC, 1"
-    keys = _column(db, every.format("speech")) if views.is_ready(db) else []
-    if len(keys) != 1:  # else to count recordings would be eight times as much work
-        keys = _column(db, every.format("recordings WHERE state = 'tagged'"))
+    keys = _column(db, "SELECT DISTINCT model_key FROM stored.ledger WHERE kind = 'chunk'")
+    if len(keys) != 1 or not views.is_ready(db):  # a copy has rows: of which model is plain then
+        with connect(lake, of=["recordings"]) as every:
+            keys = _column(
+                every,
+                """SELECT model_key FROM recordings WHERE state = 'tagged'
+                   GROUP BY 1 ORDER BY count(*) DESC, 1""",
+            )
     if not keys:
         raise QueryError(
             f"the lake {lake.root} holds no tagged recording yet: run `clsp tag` first"

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from pipelines.errors import TaxonomyError
-from pipelines.schemas import AS_OF, BEST_SUFFIX, LABELS, SPEECH_COLUMNS
+from pipelines.schemas import AS_OF, BEST_SUFFIX, LABELS, PREFIX, SPEECH_COLUMNS
 
 DEFAULT = Path(__file__).with_name("taxonomy.yaml")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -142,7 +142,7 @@ def parse(text: str, origin: str = "taxonomy") -> Taxonomy:
     columns = taxonomy.columns
     if not columns:
         raise TaxonomyError(f"{origin}: no attribute and no style; expected at least one")
-    taken = [*columns, *{*SPEECH_COLUMNS, *LABELS.names, AS_OF}]
+    taken = [*columns, *{*SPEECH_COLUMNS, *LABELS.names, AS_OF, PREFIX}]
     if twice := sorted({column for column in columns if taken.count(column) > 1}):
         raise TaxonomyError(f"{origin}: the columns {twice} are taken already; rename an entry")
     return taxonomy

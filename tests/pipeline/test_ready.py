@@ -256,6 +256,30 @@ def test_of_segments_equally_near_the_first_by_name_are_found(
     assert search.search(lake, tiny, "A woman whispering.", 3).equals(hits)
 
 
+def test_segments_of_one_prefix_are_told_apart(sample_lake, tiny, tmp_path, monkeypatch):
+    """As some are in a large lake."""
+    lake = Lake(shutil.copytree(sample_lake, tmp_path / "lake"))
+    before = search.search(lake, tiny, "A woman whispering.", 3)
+    monkeypatch.setattr(views, "prefix", lambda name: "7")
+    ready.refresh(lake)
+    with connect(lake) as db:
+        assert len(views.rows_of_copy(db, ["whichever"])) == len(arrow(db, "FROM speech")) > 3
+    assert search.search(lake, tiny, "A woman whispering.", 3).equals(before)
+
+
+@pytest.mark.parametrize("name", ["0123456789abcdef" * 2, "f" * 32, "no digits", "", "0x12", "-1"])
+def test_a_prefix_is_found_of_any_name(name):
+    with query.database() as db:
+        given = views.prefix(views.text(name))
+        [(found,)] = db.execute(f"SELECT {given}").fetchall()
+        [(told,)] = db.execute(
+            f"SELECT {views.prefix('x')} FROM (SELECT ? AS x)", [name]
+        ).fetchall()
+    assert found == told and 0 <= found < 2**28
+    if len(name) == 32:
+        assert found == int(name[:7], 16)
+
+
 def test_search_answers_alike_where_the_copy_has_several_files(tiny, tmp_path):
     """A row's number is then that of several rows."""
     archive = tmp_path / "archive"

@@ -26,6 +26,7 @@ def many(tmp_path_factory):
 def few_at_once(monkeypatch):
     monkeypatch.setattr(search, "CANDIDATES", 30)
     monkeypatch.setattr(search, "FLAT_ROWS", 1_000)
+    monkeypatch.setattr(search, "GROUP", 8)
     monkeypatch.setattr(vectors, "BATCH_ROWS", 256)
 
 
@@ -78,6 +79,15 @@ def test_half_precision_is_never_off_by_more_than_is_allowed_for(tiny):
         assert ((rows @ query.half()).double() - exact).abs().max() < search.HALF_ERROR / 2
     alike = torch.nn.functional.normalize(torch.ones(1, 512), dim=-1)
     assert abs(float(alike.half() @ alike[0].half()) - 1) < search.HALF_ERROR / 2
+
+
+@pytest.mark.parametrize("size", [1, 40, 1_000, 100_007])
+@pytest.mark.parametrize("k", [1, 10, 256])
+def test_what_the_kth_is_compared_by_is_never_more_and_little_less(size, k):
+    scores = torch.randn(size, generator=torch.Generator().manual_seed(size)).half()
+    least = search._about_kth(scores, k)
+    assert least <= scores.topk(min(k, size)).values[-1]
+    assert int((scores >= least).sum()) <= 1.4 * min(k, size) + 1
 
 
 @pytest.mark.parametrize("plain", [False, True])
