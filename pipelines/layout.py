@@ -10,10 +10,8 @@ from pipelines import schemas
 
 # Rows that DuckDB reads or leaves out as one, in the files that maintenance makes: they stay in the
 # order of their chunks, so a commit that asks for one chunk's rows reads this many, however large
-# the file is. The copy of `speech` has DuckDB's own size, what it hands to one thread; a search
-# reads of it one page of each column for each row that it shows (of 20,000 rows, Delta's size, it
-# takes a fifth longer; of 2,048, no less).
-GROUP_ROWS, COPY_GROUP_ROWS, COPY_PAGE_ROWS = 32_768, 122_880, 4_096
+# the file is. The copy of `speech` has DuckDB's own size, what it hands to one thread.
+GROUP_ROWS, COPY_GROUP_ROWS = 32_768, 122_880
 
 # zstd takes a tenth off embeddings; undoing it is four fifths of the time to read them.
 _AS_IT_IS = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
@@ -29,19 +27,13 @@ _PACKED = {"embeddings": {"compression": "UNCOMPRESSED"}, schemas.READY: {"compr
 
 def writer_properties(table: str, schema: pa.Schema, maintained: bool = False) -> WriterProperties:
     """For rows of this schema; `maintained`: for large files, not as one commit has them."""
-    differ = (
-        f.name
-        for f in schema
-        if pa.types.is_floating(f.type) or f.name in ("segment_id", schemas.PREFIX)
-    )
+    ids = ("segment_id", schemas.PREFIX)
+    differ = (f.name for f in schema if pa.types.is_floating(f.type) or f.name in ids)
     columns = dict.fromkeys(differ, _NO_DICTIONARY)
     if table == "embeddings":
         columns["embedding"] = _AS_IT_IS
     large = GROUP_ROWS if maintained else None
-    rows, page = (COPY_GROUP_ROWS, COPY_PAGE_ROWS) if table == schemas.READY else (large, None)
+    rows = COPY_GROUP_ROWS if table == schemas.READY else large
     return WriterProperties(
-        **_PACKED.get(table, _ZSTD),
-        column_properties=columns,
-        max_row_group_size=rows,
-        data_page_row_count_limit=page,
+        **_PACKED.get(table, _ZSTD), column_properties=columns, max_row_group_size=rows
     )

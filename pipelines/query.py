@@ -146,7 +146,7 @@ class _Tables:
         self.files += ready.files
         # Whose files have the same columns: to tell them takes longer than to look.
         source = f"read_parquet([{_quoted(ready.files)}])"
-        self.db.execute(f"CREATE VIEW {views.READY} AS SELECT *, {views.ROW} FROM {source}")
+        self.db.execute(f"CREATE VIEW {views.READY} AS FROM {source}")
         return ready.seq
 
     def _schema(self, name: str) -> pa.Schema:

@@ -107,7 +107,8 @@ def refresh(lake: Lake, make: bool = True, wait_s: float | None = None) -> None:
 def since(db: duckdb.DuckDBPyConnection, seq: int) -> dict[str, int]:
     """Chunks that were committed after this commit, and the commit of each."""
     rows = db.execute(
-        "SELECT chunk_id, seq FROM runs WHERE kind = 'chunk' AND seq > ? ORDER BY seq", [seq]
+        "SELECT chunk_id, seq FROM stored.ledger WHERE kind = 'chunk' AND seq > ? ORDER BY seq",
+        [seq],
     ).fetchall()
     return dict(rows)
 

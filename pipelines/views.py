@@ -3,7 +3,7 @@ count now, and how they are joined. `speech` is recordings x segments x labels. 
 files.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -22,7 +22,6 @@ KNOWN_KEY = """coalesce(
 
 READY = f"stored.{schemas.READY}"
 IS_READY = "speech_is_copied"  # a variable: to look for a view of that name takes milliseconds
-ROW = "file_row_number"  # DuckDB's name for a row's place in its file, of READY
 BEFORE = (schemas.AS_OF, schemas.PREFIX)  # what READY has before the columns of `speech`
 
 # What there is to ask, and what each is made of: `stored.NAME` is a table's rows. Every one but
@@ -89,7 +88,7 @@ def create(
     ready = "speech" in asked and at is None and _is_newest(db, tables, taxonomy)
     asked = _with_needs(wanted, {"speech": ()} if ready else {})
     of_chunks = "WHERE chunk_id IN (SELECT chunk_id FROM stored.ledger WHERE kind = 'chunk')"
-    of_copy = f"SELECT * EXCLUDE ({', '.join((*BEFORE, ROW))}) FROM {READY}"
+    of_copy = f"SELECT * EXCLUDE ({', '.join(BEFORE)}) FROM {READY}"
     views = {
         "segments": f"FROM stored.segments {of_chunks}",
         "embeddings": f"FROM stored.embeddings {of_chunks}",
@@ -148,7 +147,7 @@ def _is_newest(db: duckdb.DuckDBPyConnection, tables: Tables, taxonomy: list[str
     seq = tables.make_ready()
     if seq is None:
         return False
-    found = seq == newest(db) and _columns(db, READY) == [*BEFORE, *_names(taxonomy), ROW]
+    found = seq == newest(db) and _columns(db, READY) == [*BEFORE, *_names(taxonomy)]
     db.execute(f"SET VARIABLE {IS_READY} = true" if found else f"DROP VIEW {READY}")
     return found
 
@@ -170,29 +169,19 @@ def joined(db: duckdb.DuckDBPyConnection) -> str:
     return _speech(_taxonomy(db))
 
 
-def speech_of(db: duckdb.DuckDBPyConnection, segment_ids: Iterable[str]) -> str:
-    """SQL for the rows of `speech` of a few segments. Of each table that they are joined from,
-    DuckDB reads little but the ids: a condition on the view it hands to one of them only."""
-    told = ", ".join(map(text, segment_ids))
-    few = f"s.segment_id IN ({told}) AND l.segment_id IN ({told})" if told else "false"
+def speech_of(db: duckdb.DuckDBPyConnection, segment_ids: Collection[str]) -> str:
+    """SQL for the rows of `speech` of a few segments, and of a copy now and then one more. Of what
+    is not of them DuckDB reads little: of a copy one column, by which it skips the rest; of tables
+    that are joined their ids, as a condition on the view it hands to one of them only."""
+    told = ", ".join(map(text, segment_ids)) or "NULL"
+    if is_ready(db):
+        numbers = f"SELECT {prefix('name')} FROM (SELECT unnest([{told}]) AS name)"
+        some = ", ".join(str(number) for (number,) in db.execute(numbers).fetchall())
+        # The plain form, DuckDB takes for a join, and reads all columns of all rows.
+        few = f"CASE WHEN {schemas.PREFIX} IN ({some}) THEN true ELSE false END"
+        return f"SELECT * EXCLUDE ({', '.join(BEFORE)}) FROM {READY} WHERE {few}"
+    few = f"s.segment_id IN ({told}) AND l.segment_id IN ({told})"
     return f"{_speech(_taxonomy(db))} AND {few}"
-
-
-def copied_rows(rows: Iterable[int]) -> str:
-    """SQL for these rows of the copy of `speech`, of each of its files; they have ROW too."""
-    told = ", ".join(map(str, rows))
-    return f"SELECT * EXCLUDE ({', '.join(BEFORE)}) FROM {READY} WHERE {ROW} IN ({told or 'NULL'})"
-
-
-def rows_of_copy(db: duckdb.DuckDBPyConnection, segment_ids: Iterable[str]) -> list[int]:
-    """Where in its files the copy of `speech` has these segments: every row of them, and now and
-    then one of another. To compare whole ids takes three times as long."""
-    told = f"SELECT {prefix('name')} FROM (SELECT unnest(?) AS name)"
-    found = db.execute(
-        f"SELECT DISTINCT {ROW} FROM {READY} WHERE {schemas.PREFIX} IN ({told})",
-        [list(segment_ids)],
-    )
-    return [row for (row,) in found.fetchall()]
 
 
 def prefix(segment_id: str) -> str:
