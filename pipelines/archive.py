@@ -33,7 +33,7 @@ from typing import BinaryIO
 
 from pipelines import pieces, remote
 from pipelines.errors import ArchiveForbidden, ArchiveNotFound, FailureKind, RecordingError
-from pipelines.places import resolved
+from pipelines.places import of_url, resolved
 from pipelines.redaction import redacted, why, without_credentials
 from pipelines.remote import remote_info
 from pipelines.walk import Fail, FileEntry, Node, OnError, as_text, matches, walk
@@ -207,7 +207,7 @@ def _no_archive(source: str, exc: OSError) -> ArchiveNotFound | ArchiveForbidden
 
 def local_root(source: str) -> Path:
     """Where a local source lies; it may be given by its `archive_id`."""
-    root = resolved(re.sub("^file://", "", source, flags=re.IGNORECASE))
+    root = resolved(of_url(source))
     if "\\x" in source and not os.path.lexists(root):
         named = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(root))
         if os.path.lexists(named):

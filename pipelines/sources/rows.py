@@ -35,6 +35,7 @@ from pipelines.archive import (
     without_credentials,
 )
 from pipelines.errors import FailureKind
+from pipelines.places import of_url
 from pipelines.redaction import redacted
 from pipelines.remote import LASTING, credentials_fail
 from pipelines.walk import short_hash
@@ -147,8 +148,7 @@ def _place(name: str, folder: str) -> tuple[str, str]:
         )
     if scheme and scheme != "file":
         return shown(without_credentials(name)), name
-    local = name[len("file://") :] if scheme else name
-    posix = str(PurePosixPath(local))
+    posix = str(PurePosixPath(of_url(name)))
     if posix in (".", "/"):
         raise ValueError("the name is empty: expected a path or URL")
     if is_remote(folder + "/") and not posix.startswith("/"):

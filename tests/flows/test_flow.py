@@ -1,6 +1,7 @@
 """The Prefect flow, with no server but the one that Prefect starts for itself."""
 
 import json
+import logging
 
 import pytest
 
@@ -45,3 +46,35 @@ def test_a_flow_refuses_parameters_that_make_no_sense(tmp_path):
 
     with pytest.raises(ParameterTypeError, match="chunk_files"):
         tag_archive(source=".", lake=str(tmp_path), chunk_files="many")
+
+
+@pytest.mark.filterwarnings("default")
+def test_an_error_of_ours_is_logged_without_a_traceback(tmp_path):
+    from prefect import flow
+
+    from flows.tag import tag_archive
+
+    class Kept(logging.Handler):
+        def __init__(self):
+            super().__init__()
+            self.lines = []
+
+        def emit(self, record):
+            self.lines.append(self.format(record))
+
+    @flow
+    def broken():
+        raise KeyError("a mistake of a programmer's")
+
+    kept, loggers = Kept(), [logging.getLogger(f"prefect.{of}_runs") for of in ("task", "flow")]
+    for logger in loggers:
+        logger.addHandler(kept)
+    try:
+        assert tag_archive(str(tmp_path / "none"), str(tmp_path), return_state=True).is_failed()
+        ours = "\n".join(kept.lines)
+        assert "no archive at" in ours and "Traceback" not in ours
+        assert broken(return_state=True).is_failed()
+        assert "Traceback" in kept.lines[-1] or "Traceback" in kept.lines[-2]
+    finally:
+        for logger in loggers:
+            logger.removeHandler(kept)

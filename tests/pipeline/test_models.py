@@ -57,6 +57,22 @@ def test_a_process_with_a_quota_has_no_more_threads_than_that():
         group.rmdir()
 
 
+def test_a_quota_of_version_2_is_seen_as_well():
+    """In a view of the file system that has one as a container has it."""
+    code = "from pipelines.models import cores; print(cores())"
+    made = """mount -t tmpfs none /sys/fs/cgroup && echo "100000 100000" > /sys/fs/cgroup/cpu.max"""
+    view = ["unshare", "--mount", "sh", "-c"]
+    if subprocess.run([*view, made], capture_output=True, check=False).returncode:
+        pytest.skip("needs Linux, and the right to mount")
+    done = subprocess.run(
+        [*view, f'{made} && exec "$@"', "sh", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["1"]
+
+
 def test_threads_that_are_told_are_taken(threads):
     models.load("tiny", threads=3)
     assert torch.get_num_threads() == 3

@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipelines.archive import archive_id, content_hash, list_archive, open_local
+from pipelines.archive import archive_id, content_hash, list_archive, local_root, open_local
 from pipelines.errors import (
     ArchiveForbidden,
     ArchiveNotFound,
@@ -320,7 +320,27 @@ def test_an_archive_has_one_id_however_it_is_written(
     (tmp_path / "link").symlink_to(tmp_path / "calls")
     monkeypatch.chdir(tmp_path)
     ways = ["calls", "./calls/", "link", f"{tmp_path}/x/../calls", f"file://{tmp_path}/calls"]
+    ways += [f"FILE://localhost{tmp_path}/calls", f"file://{tmp_path}/c%61lls"]
     assert {archive_id(way) for way in ways} == {(tmp_path / "calls").resolve().as_posix()}
+
+
+@pytest.mark.parametrize(
+    ("written", "there", "meant"),
+    [
+        ("my%20calls", "my calls", "my calls"),
+        ("my%20calls", "my%20calls", "my%20calls"),  # as lakes from before have it
+        ("100%", "100%", "100%"),
+        ("100%25", "100%", "100%"),
+        ("caf%C3%A9", "café", "café"),
+        ("a%00b", "other", "a%00b"),
+        ("%FF", "other", "\udcff"),
+    ],
+)
+def test_a_file_url_is_the_path_that_it_stands_for(
+    tmp_path: Path, written: str, there: str, meant: str
+) -> None:
+    (tmp_path / there).mkdir()
+    assert local_root(f"file://{tmp_path}/{written}") == tmp_path.resolve() / meant
 
 
 @pytest.mark.parametrize(
