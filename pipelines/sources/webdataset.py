@@ -28,7 +28,7 @@ VIDEO = ("mp4", "m4a", "m4b", "webm", "mka", "mkv", "mov", "avi", "3gp")  # or a
 AUDIO = frozenset((*LOSSLESS, *LOSSY, *VIDEO, "ac3", "eac3", "ape", "tta", "gsm", "sph", "nist"))
 SIDECARS = ("json", "txt", "cls")
 SIDECAR_BYTES = 64 << 10
-LEFT_OUT = "unusable sidecar"
+LEFT_OUT, ALONE = "unusable sidecar", "sidecar apart from its audio"
 HEADER_BYTES = 1 << 20  # no header of a member is longer
 BROKEN = (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError, RecursionError)
 
@@ -92,6 +92,7 @@ def _grouped(
         start, _, ending = base.partition(".")
         if f"{folder}/{start}" != key:
             yield from _with_metadata(audio, said)
+            _count_alone(key, audio, said, tar, others)
             key, audio, said = f"{folder}/{start}", [], {}
         uri = f"{tar.uri}/{shown(name.lstrip('/'))}"
         if info.isdir():
@@ -112,6 +113,23 @@ def _grouped(
         else:
             others[shown(f".{ending[-40:]}")] += 1
     yield from _with_metadata(audio, said)
+    _count_alone(key, audio, said, tar, others)
+
+
+def _count_alone(
+    key: str, audio: list[FileEntry], said: dict[str, Any], tar: FileEntry, others: "Counter[str]"
+) -> None:
+    """What sidecars say of a key without audio is lost: told once for each tar."""
+    if audio or not said:
+        return
+    if not others[ALONE]:
+        _log.warning(
+            "%s: what is said of %s is left out, as may be of others: no audio of that name stands "
+            "beside it. Where it stands elsewhere in the tar, make that with `tar --sort=name`",
+            tar.uri,
+            shown(key.lstrip("/")),
+        )
+    others[ALONE] += 1
 
 
 def _free(uri: str, taken: dict[str, int]) -> str:

@@ -155,6 +155,18 @@ def test_sidecars_are_bounded_and_no_pickle_is_read(tmp_path, clips, caplog):
     assert "2 unusable sidecar, 1 .pyd" in caplog.text
 
 
+def test_sidecars_apart_from_their_audio_are_told_of(tmp_path, clips, caplog):
+    caplog.set_level(logging.INFO)
+    wrong = ("a.json", b'{"x": 1}'), ("b.json", b"{}"), ("a.wav", clips[0]), ("b.wav", clips[1])
+    found = listed(write_tar(tmp_path / "s.tar", *wrong))
+    assert [(e.uri, said(e)) for e in found] == [("s.tar/a.wav", {}), ("s.tar/b.wav", {})]
+    assert "s.tar: what is said of a is left out" in caplog.text and "--sort=name" in caplog.text
+    assert "what is said of b" not in caplog.text
+    caplog.clear()
+    listed(write_tar(tmp_path / "t.tar", *sorted(wrong)))
+    assert caplog.text == ""
+
+
 def test_a_sidecar_that_is_nested_too_deep_hides_no_member(tmp_path, clips, caplog):
     deep = b'{"x": %s1%s}' % (b"[" * 600, b"]" * 600)
     tar = write_tar(
