@@ -220,6 +220,15 @@ def local_version(stat: os.stat_result) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
+def _of_link(item: os.DirEntry[str], exc: OSError) -> OSError:
+    """What to say of a link that leads nowhere; another error as it is."""
+    if not (isinstance(exc, FileNotFoundError) and item.is_symlink()):
+        return exc
+    place = as_text(str(Path(item.path).readlink()))
+    told = f"a link to {place!r}, which is not there: expected a file or folder"
+    return FileNotFoundError(exc.errno, f"{told}. Bring that back, or remove the link")
+
+
 def _scan_local(folder: str, fail: Fail) -> Iterator[Node]:
     with os.scandir(folder) as items:
         for item in items:
@@ -227,7 +236,7 @@ def _scan_local(folder: str, fail: Fail) -> Iterator[Node]:
                 stat = item.stat()
                 is_folder, is_file = item.is_dir(), item.is_file()
             except OSError as exc:
-                fail(item.name, exc)
+                fail(item.name, _of_link(item, exc))
                 continue
             name = as_text(item.name)
             if is_folder:

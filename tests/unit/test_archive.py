@@ -12,6 +12,7 @@ from pipelines.errors import (
     ArchiveForbidden,
     ArchiveNotFound,
 )
+from pipelines.redaction import why
 
 SAMPLES = Path(__file__).parents[1] / "data" / "sample-archive"
 
@@ -357,3 +358,13 @@ def test_a_file_url_is_the_path_that_it_stands_for(
 )
 def test_the_id_of_a_remote_archive_holds_no_credentials(source: str, expected: str) -> None:
     assert archive_id(source) == expected
+
+
+def test_a_link_that_leads_nowhere_says_where_to(tmp_path: Path) -> None:
+    (tmp_path / "dangling.wav").symlink_to("nowhere")
+    (tmp_path / "round.wav").symlink_to("round.wav")
+    told: dict[str, str] = {}
+    found = list_archive(str(tmp_path), on_error=lambda uri, exc: told.update({uri: why(exc)}))
+    assert list(found) == [] and sorted(told) == ["dangling.wav", "round.wav"]
+    assert "link to 'nowhere', which is not there: expected a file" in told["dangling.wav"]
+    assert "symbolic links" in told["round.wav"]
