@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = {
     "embedded": "embedded.measured()",
     "encoder": "encoder.measured(encoder.AUTHORS, clips=8)",
-    "pipeline": "pipeline.measured(clips=8)",
+    "pipeline": "pipeline.measured(clips=6)",
     "hours": "hours.measured((1, 2))",
     "noop": "noop.measured(20_000)",
     "tables": "tables.measured(1_000_000, searchable=200_000, commits=100)",
