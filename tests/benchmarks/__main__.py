@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 # Each in a process of its own: a part's memory and threads are no other's.
 PARTS = {
     "embedded": "embedded.measured()",
-    "encoder": "encoder.measured(encoder.AUTHORS, clips=8)",
+    "encoder": "encoder.measured(encoder.AUTHORS, clips=6)",
     "pipeline": "pipeline.measured(clips=6)",
     "hours": "hours.measured((1, 2))",
     "noop": "noop.measured(20_000)",
