@@ -222,9 +222,12 @@ def local_version(stat: os.stat_result) -> str:
 
 def _of_link(item: os.DirEntry[str], exc: OSError) -> OSError:
     """What to say of a link that leads nowhere; another error as it is."""
-    if not (isinstance(exc, FileNotFoundError) and item.is_symlink()):
+    if not isinstance(exc, FileNotFoundError):
         return exc
-    place = as_text(str(Path(item.path).readlink()))
+    try:
+        place = as_text(str(Path(item.path).readlink()))
+    except OSError:  # no link, or gone by now
+        return exc
     told = f"a link to {place!r}, which is not there: expected a file or folder"
     return FileNotFoundError(exc.errno, f"{told}. Bring that back, or remove the link")
 

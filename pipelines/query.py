@@ -73,12 +73,12 @@ def connect(
     spill: Path | None = None,
     memory_limit: str | None = None,
     of: Iterable[str] = views.NEEDS,
-    threads: int | None = None,
+    threads_of_copy: int | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that sees the lake as it is now, or was (`at`, with its time zone), and no other
     file on this machine, but a folder to put into what is over the memory limit (as DuckDB writes
     it). `of`: the views that will be asked for, all unless told: each takes milliseconds to make.
-    `threads`: DuckDB's, as many as there are cores unless told.
+    `threads_of_copy`: DuckDB's, where `speech` is read from its copy; else one for each core.
 
     Raises LakeError where a file of the tables is missing or damaged: here, or at its user's hands.
     """
@@ -87,8 +87,8 @@ def connect(
         with damage_told(lake, tables.files):
             db.execute("CREATE SCHEMA stored")
             views.create(db, tables, at, of)
-            if threads:
-                db.execute(f"SET threads = {threads}")
+            if threads_of_copy and views.is_ready(db):
+                db.execute(f"SET threads = {threads_of_copy}")
             if spill:
                 db.execute(f"SET temp_directory = {views.text(str(spill))}")
             if memory_limit:

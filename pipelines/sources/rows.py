@@ -148,7 +148,7 @@ def _place(name: str, folder: str) -> tuple[str, str]:
         )
     if scheme and scheme != "file":
         return shown(without_credentials(name)), name
-    posix = str(PurePosixPath(of_url(name)))
+    posix = str(PurePosixPath(of_url(name, folder)))
     if posix in (".", "/"):
         raise ValueError("the name is empty: expected a path or URL")
     if is_remote(folder + "/") and not posix.startswith("/"):

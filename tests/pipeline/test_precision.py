@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from clsp.checkpoint import PRECISIONS
 from flows.options import Precision
+from pipelines import ready
 from pipelines.adhoc import embed
 from pipelines.errors import QueryError, SettingsError
 from pipelines.evaluation_run import EvaluationSettings
@@ -106,17 +107,26 @@ def test_text_finds_embeddings_of_any_precision(lakes, tiny, name):
     np.testing.assert_allclose(hits["similarity"].to_numpy(), np.sort(cosines)[::-1], atol=1e-6)
 
 
-def test_of_several_precisions_search_looks_at_one(archive, lakes, tmp_path):
+@pytest.mark.parametrize("copied", [False, True])
+def test_of_several_precisions_search_looks_at_one(archive, lakes, tmp_path, copied):
     lake = tmp_path / "lake"
     shutil.copytree(lakes["float32"], lake)
     one = TagSettings(str(archive / "outro.flac"), str(lake), precision="int8")
     assert tag(one).tagged == 1  # an archive of its own
+    assert ready.refresh(Lake(lake)) if copied else Lake(lake).ready() is None
     for among, uris in (((), 3), (("--precision", "float32"), 3), (("--precision", "int8"), 1)):
         hits = clsp_json("search", "a voice", "--lake", lake, *among)
         assert len(hits) == uris and len({hit["model_key"] for hit in hits}) == 1
     with pytest.raises(QueryError, match=r"embedded with tiny@.*nothing in bfloat16"):
         lake_model(Lake(lake), precision="bfloat16")
     assert harm(lake) == []
+    for source in (archive, archive / "outro.flac"):  # nothing in another precision counts now
+        tag(TagSettings(str(source), str(lake), precision="bfloat16"))
+    assert not copied or ready.refresh(Lake(lake))
+    hits = search(Lake(lake), lake_model(Lake(lake)), "a voice", k=9)
+    assert {hit["model_key"].split("+")[1] for hit in hits.to_pylist()} == {"bfloat16"}
+    with pytest.raises(QueryError, match="nothing in float32"):
+        lake_model(Lake(lake), precision="float32")
 
 
 def test_the_same_archive_again_is_redone_in_another_precision_alone(archive, lakes, tmp_path):

@@ -105,15 +105,21 @@ def test_names_are_normalised_and_a_list_from_windows_works(tmp_path):
 def test_absolute_names_file_urls_and_parents(tmp_path):
     sound(tmp_path / "a.wav")
     sound(tmp_path / "b c.wav")
-    (tmp_path / "lists").mkdir()
+    sound(tmp_path / "lists/d%20e.wav")
     rows = [
         {"file": f"{tmp_path}/a.wav"},
         {"file": f"file://{tmp_path}/a.wav"},
         {"file": f"file://localhost{tmp_path}/b%20c.wav"},
+        {"file": "file://d%20e.wav"},
         {"file": "../a.wav"},
     ]
     found = listed(write_csv(tmp_path / "lists/l.csv", rows))
-    assert [e.uri for e in found] == [f"{tmp_path}/a.wav", f"{tmp_path}/b c.wav", "../a.wav"]
+    assert [e.uri for e in found] == [
+        f"{tmp_path}/a.wav",
+        f"{tmp_path}/b c.wav",
+        "d%20e.wav",
+        "../a.wav",
+    ]
     assert all(e.refusal is None for e in found)
 
 
